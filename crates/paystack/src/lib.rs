@@ -1,0 +1,23 @@
+//! Paystack: a client for its transaction API, the wire types, webhook
+//! signatures and, with the feature `sandbox`, a server that stands in for it.
+//!
+//! Every amount is an `i64` in the currency's subunit (kobo, pesewa, cent):
+//! ₦1,250.00 is `125_000`. Paystack multiplies by 100 for every currency, XOF
+//! included (Paystack API reference, "Supported currency").
+
+mod client;
+mod error;
+mod fields;
+mod reference;
+mod request;
+mod transaction;
+pub mod webhook;
+
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+
+pub use client::{Client, ClientConfig, DEFAULT_BASE_URL};
+pub use error::Error;
+pub use reference::{InvalidReference, Reference};
+pub use request::{InitializeTransaction, InitializedTransaction, ListTransactions, Metadata, Page};
+pub use transaction::{Authorization, Customer, Domain, Transaction, TransactionStatus};

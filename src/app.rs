@@ -1,0 +1,92 @@
+//! The application: everything that outlives a request, built once at the start.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::features::auth::{Hasher, TokenKeys};
+use crate::features::catalog::ProductCache;
+use crate::platform::clock::Clock;
+use crate::platform::config::Config;
+use crate::platform::db::Db;
+use crate::platform::jobs::Waker;
+use crate::platform::telemetry;
+
+/// A handle to the application; cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+/// What the application holds.
+#[derive(Debug)]
+pub struct Parts {
+    /// The effective settings.
+    pub config: Config,
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Clock,
+    /// Hashes passwords, a few at a time.
+    pub hasher: Hasher,
+    /// Signs and checks access tokens.
+    pub token_keys: TokenKeys,
+    /// Products as they were last answered.
+    pub product_cache: ProductCache,
+    /// Wakes the workers after a commit.
+    pub waker: Waker,
+    /// The payment provider.
+    pub paystack: paystack::Client,
+    /// What `/metrics` prints.
+    pub metrics: PrometheusHandle,
+    /// Set when the process begins to stop.
+    pub stopping: AtomicBool,
+}
+
+impl App {
+    /// Builds the parts that the settings describe. `signing_key` is the PEM file of the access tokens; it is made
+    /// where the settings name none.
+    ///
+    /// # Errors
+    /// When the key cannot be read, or a setting is refused by the part it is for.
+    pub fn new(config: Config, db: Db, clock: Clock, signing_key: &Path) -> anyhow::Result<Self> {
+        let make_key = config.auth.private_key_file.is_empty();
+        let paystack = paystack::Client::new(paystack::ClientConfig {
+            base_url: config.payments.paystack_url.clone(),
+            timeout: Duration::from_secs(config.payments.timeout_seconds),
+            ..paystack::ClientConfig::new(config.payments.paystack_secret_key.clone())
+        })?;
+        Ok(Self(Arc::new(Parts {
+            hasher: Hasher::new(&config.auth)?,
+            token_keys: TokenKeys::load(signing_key, make_key, &config.auth)?,
+            product_cache: ProductCache::new(&config.cache),
+            waker: Waker::default(),
+            paystack,
+            metrics: telemetry::init_metrics(),
+            stopping: AtomicBool::new(false),
+            config,
+            db,
+            clock,
+        })))
+    }
+
+    /// Whether the process is stopping and wants no more requests.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Makes `/readyz` say no.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,170 @@
+//! From settings to a running server: the private database, migrations, the application, workers, the listener.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use paystack::sandbox::{Sandbox, SandboxConfig};
+use private_postgres::{Options, PrivatePostgres};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::platform::clock::Clock;
+use crate::platform::config::Config;
+use crate::platform::crypto::random_token;
+use crate::platform::db::{self, Db};
+use crate::{jobs, router};
+
+/// The name of the private database.
+const DATABASE: &str = "agape";
+
+/// The database to use: the configured one, or a private server that this process started or found running.
+#[derive(Debug)]
+pub struct Server {
+    /// Its address.
+    pub url: String,
+    /// The server, if this process started it.
+    owned: Option<PrivatePostgres>,
+}
+
+impl Server {
+    /// Finds the database, starting a private server when none is configured. With `attach`, one that another
+    /// process of this data directory runs is used too.
+    ///
+    /// # Errors
+    /// When no server can be started; the message says how to mend it.
+    pub async fn start(config: &Config, attach: bool) -> anyhow::Result<Self> {
+        let configured = config.database.url.expose_secret();
+        if !configured.is_empty() {
+            return Ok(Self { url: configured.to_owned(), owned: None });
+        }
+        let mut options = Options::new(&config.server.data_dir);
+        options.bin_dir = Some(&config.database.bin_dir).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        options.search_path = std::env::var_os("PATH");
+        let (url, admin_url, owned) = tokio::task::spawn_blocking(move || {
+            if attach && let Some(running) = private_postgres::attach(&options)? {
+                return Ok((running.url(DATABASE), running.url("postgres"), None));
+            }
+            let server = PrivatePostgres::start(&options)?;
+            Ok::<_, private_postgres::Error>((server.url(DATABASE), server.url("postgres"), Some(server)))
+        })
+        .await??;
+        db::create_if_missing(&admin_url, DATABASE).await?;
+        Ok(Self { url, owned })
+    }
+
+    /// Whether this process started the server.
+    pub fn is_private(&self) -> bool {
+        self.owned.is_some()
+    }
+
+    /// Stops the server if this process started it.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        if let Some(server) = self.owned {
+            tokio::task::spawn_blocking(move || server.stop()).await??;
+        }
+        Ok(())
+    }
+}
+
+/// Builds the application on a migrated database. Without a payment key, the sandbox gets one of its own.
+///
+/// # Errors
+/// When the database cannot be reached, or a part refuses its settings.
+pub async fn build(mut config: Config, url: &str, clock: Clock) -> anyhow::Result<App> {
+    if config.uses_sandbox() {
+        if config.payments.paystack_secret_key.expose_secret().is_empty() {
+            config.payments.paystack_secret_key = SecretString::from(format!("sk_test_{}", random_token()?));
+        }
+        config.payments.paystack_url = format!("{}/sandbox/paystack", config.local_url());
+    }
+    let key = match config.auth.private_key_file.as_str() {
+        "" => config.server.data_dir.join("keys/access-token.pem"),
+        file => PathBuf::from(file),
+    };
+    let db = Db::connect(&config.database, url).await.context("the database cannot be reached")?;
+    App::new(config, db, clock, &key)
+}
+
+/// The router with the payment sandbox where it is used.
+///
+/// # Errors
+/// When the sandbox cannot read what it stored.
+pub fn routes(app: &App) -> anyhow::Result<Router> {
+    if !app.config.uses_sandbox() {
+        return Ok(router::router(app, None));
+    }
+    let sandbox = Sandbox::new(SandboxConfig {
+        secret_key: app.config.payments.paystack_secret_key.clone(),
+        public_url: format!("{}/sandbox/paystack", app.config.public_url()),
+        webhook_url: Some(format!("{}/api/v1/webhooks/paystack", app.config.local_url())),
+        state_file: Some(app.config.server.data_dir.join("paystack-sandbox.json")),
+        store_name: app.config.store.name.clone(),
+    })
+    .context("the payment sandbox cannot read paystack-sandbox.json in the data directory")?;
+    Ok(router::router(app, Some(sandbox.router())))
+}
+
+/// Opens the port.
+///
+/// # Errors
+/// When it is taken or not allowed; the message says which setting to change.
+pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::new(config.server.host, config.server.port);
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {} is taken by another program; stop it or choose another with PORT or server.port",
+            config.server.port
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("port {} needs more rights than this user has; choose one above 1023", config.server.port)
+        }
+        _ => anyhow::anyhow!("{address} cannot be listened on: {error} (server.host, server.port)"),
+    })
+}
+
+/// Serves until `stop` resolves, then stops: not ready, requests and jobs under way finish, at most the configured
+/// time, and what is left goes back to the queue.
+///
+/// # Errors
+/// When the listener or the workers cannot start.
+pub async fn serve(
+    app: &App,
+    listener: TcpListener,
+    routes: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let limit = Duration::from_secs(app.config.server.shutdown_seconds);
+    let waker = tokio::spawn(app.waker.clone().run(app.db.clone()));
+    let workers = jobs::start(app)?;
+    let (drained, drain) = tokio::sync::oneshot::channel::<()>();
+    let stopping = app.clone();
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+        stop.await;
+        stopping.begin_stop();
+        tracing::info!("stopping");
+        let _ = drained.send(());
+    });
+    let mut server = tokio::spawn(async move { server.await });
+    tokio::select! {
+        ended = &mut server => ended??,
+        _ = drain => {
+            // Requests first: they may still enqueue.
+            if tokio::time::timeout(limit, &mut server).await.is_err() {
+                tracing::warn!("some requests took longer than {limit:?} and were cut off");
+                server.abort();
+            }
+        }
+    }
+    workers.stop(limit).await;
+    waker.abort();
+    app.db.close().await;
+    Ok(())
+}

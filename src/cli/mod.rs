@@ -1,0 +1,96 @@
+//! The command line. One file a command.
+
+mod admin;
+mod config;
+mod import;
+mod migrate;
+mod openapi;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::platform::config::{Config, Faults, Settings};
+
+/// AGAPE: a commerce backend in one binary on PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "agape",
+    version,
+    after_help = "Without any setting, `agape serve` starts a complete demo shop.\n\
+    Settings come from --config and the environment; config/default.toml describes them."
+)]
+struct Cli {
+    /// A TOML file with settings.
+    #[arg(long, global = true, env = "AGAPE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server and its workers.
+    Serve,
+    /// Look after the database's schema.
+    Migrate(migrate::Args),
+    /// Read products from a file.
+    Import(import::Args),
+    /// Make accounts for the staff.
+    Admin(admin::Args),
+    /// Print the effective settings, with secrets masked.
+    Config,
+    /// Write the OpenAPI document.
+    Openapi(openapi::Args),
+    /// Print shell completions.
+    #[command(after_help = "Example:\n  agape completions bash > /etc/bash_completion.d/agape")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command of this process's arguments. Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("agape: {error:#}");
+            ExitCode::from(if error.is::<Faults>() { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "agape", &mut std::io::stdout());
+        }
+        Command::Openapi(args) => openapi::run(&args)?,
+        Command::Config => config::run(&settings(cli.config)?)?,
+        Command::Serve => serve::run(load(cli.config)?).await?,
+        Command::Migrate(args) => return migrate::run(&load(cli.config)?, &args).await,
+        Command::Import(args) => return import::run(load(cli.config)?, &args).await,
+        Command::Admin(args) => admin::run(load(cli.config)?, &args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(file: Option<PathBuf>) -> Result<Settings, Faults> {
+    // A variable that is not UTF-8 cannot be one of ours.
+    let env: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    Settings::load(file.as_deref(), &env)
+}
+
+fn load(file: Option<PathBuf>) -> Result<Config, Faults> {
+    settings(file)?.config()
+}

@@ -1,0 +1,290 @@
+//! The endpoints of accounts.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use chrono::{DateTime, Utc};
+use cookie::time;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::extract::Identity;
+use super::model::{Password, Role};
+use super::service::{self, Registration, SignedIn};
+use super::store::User;
+use crate::app::App;
+use crate::platform::error::{Error, Result};
+use crate::platform::http::envelope::Empty;
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, Reply, RequestMeta, created, deleted, ok};
+use crate::platform::ids::UserId;
+use crate::platform::text::{Email, Phone, Text};
+
+/// The cookie of the refresh token. Its path keeps it away from all other requests.
+const REFRESH_COOKIE: &str = "agape_refresh";
+const REFRESH_PATH: &str = "/api/v1/auth";
+
+/// A new account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Register {
+    email: Email,
+    password: Password,
+    #[schema(value_type = String, example = "Ama Mensah", min_length = 1, max_length = 120)]
+    name: Text<1, 120>,
+    phone: Option<Phone>,
+}
+
+/// The proof of an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    #[schema(example = "ama@example.com", max_length = 254)]
+    email: String,
+    #[schema(format = Password, example = "Test@1234", max_length = 128)]
+    password: String,
+}
+
+/// A refresh token, for clients without cookies.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct Refresh {
+    refresh_token: Option<String>,
+}
+
+/// The token of a verification mail.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyEmail {
+    token: String,
+}
+
+/// An account as its owner sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserView {
+    id: UserId,
+    email: String,
+    name: String,
+    phone: Option<String>,
+    role: Role,
+    /// Whether the address has been proven.
+    verified: bool,
+    created_at: DateTime<Utc>,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email,
+            name: user.name,
+            phone: user.phone,
+            role: user.role,
+            verified: user.email_verified_at.is_some(),
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// A signed-in user. The refresh token is in the cookie `agape_refresh`, and here only for a request that sent
+/// `X-Token-Transport: body`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SessionView {
+    user: UserView,
+    /// Send it as `Authorization: Bearer …`.
+    access_token: String,
+    access_token_expires_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserData {
+    user: UserView,
+}
+
+fn refresh_cookie(app: &App, value: String, expires: Option<DateTime<Utc>>) -> Cookie<'static> {
+    let seconds = expires.map_or(0, |at| (at - app.clock.now()).num_seconds().max(0));
+    Cookie::build((REFRESH_COOKIE, value))
+        .path(REFRESH_PATH)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(app.config.public_url().starts_with("https://"))
+        .max_age(time::Duration::seconds(seconds))
+        .build()
+}
+
+fn session(app: &App, jar: CookieJar, headers: &HeaderMap, signed_in: SignedIn) -> (CookieJar, SessionView) {
+    let in_body = headers.get("x-token-transport").is_some_and(|value| value == "body");
+    let view = SessionView {
+        user: signed_in.user.into(),
+        access_token: signed_in.access_token,
+        access_token_expires_at: signed_in.access_expires,
+        refresh_token: in_body.then(|| signed_in.refresh_token.clone()),
+    };
+    if in_body {
+        return (jar, view);
+    }
+    let cookie = refresh_cookie(app, signed_in.refresh_token, Some(signed_in.refresh_expires));
+    (jar.add(cookie), view)
+}
+
+/// Create an account
+///
+/// The account is signed in at once, and a verification mail is sent.
+#[utoipa::path(post, path = "/auth/register", tag = "Accounts", request_body = Register, responses(
+    (status = 201, body = Envelope<SessionView>),
+    (status = 400, body = ErrorEnvelope, description = "A field is missing or wrong; all are listed"),
+    (status = 409, body = ErrorEnvelope, description = "The address has an account"),
+))]
+pub(super) async fn register(
+    State(app): State<App>,
+    meta: RequestMeta,
+    jar: CookieJar,
+    headers: HeaderMap,
+    body: Body<Register>,
+) -> Result<(CookieJar, Reply<SessionView>)> {
+    let Register { email, password, name, phone } = body.value;
+    let signed_in = service::register(&app, Registration { email, password, name, phone }, &meta).await?;
+    let (jar, view) = session(&app, jar, &headers, signed_in);
+    Ok((jar, created(view).say("Welcome! Please confirm your e-mail address with the link we have sent you.")))
+}
+
+/// Sign in
+#[utoipa::path(post, path = "/auth/login", tag = "Accounts", request_body = Login, responses(
+    (status = 200, body = Envelope<SessionView>),
+    (status = 400, body = ErrorEnvelope),
+    (status = 401, body = ErrorEnvelope, description = "Unknown address, wrong password or locked account"),
+))]
+pub(super) async fn login(
+    State(app): State<App>,
+    meta: RequestMeta,
+    jar: CookieJar,
+    headers: HeaderMap,
+    body: Body<Login>,
+) -> Result<(CookieJar, Reply<SessionView>)> {
+    if body.value.password.len() > 1024 {
+        return Err(Error::field("password", "must have at most 128 characters"));
+    }
+    let signed_in = service::login(&app, &body.value.email, &body.value.password, &meta).await?;
+    let (jar, view) = session(&app, jar, &headers, signed_in);
+    Ok((jar, ok(view)))
+}
+
+/// Get a new access token
+///
+/// Uses the cookie, or `refreshToken` in the body. The refresh token is replaced; a used one ends the session.
+#[utoipa::path(post, path = "/auth/refresh", tag = "Accounts", request_body = Option<Refresh>, responses(
+    (status = 200, body = Envelope<SessionView>),
+    (status = 401, body = ErrorEnvelope, description = "No token, or one that is over"),
+    (status = 403, body = ErrorEnvelope, description = "The cookie came from a foreign site"),
+))]
+pub(super) async fn refresh(
+    State(app): State<App>,
+    jar: CookieJar,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> Result<(CookieJar, Reply<SessionView>)> {
+    let sent: Refresh = optional_body(&body)?;
+    let from_body = sent.refresh_token.is_some();
+    let token = match sent.refresh_token {
+        Some(token) => token,
+        None => {
+            refuse_foreign_origin(&app, &headers)?;
+            jar.get(REFRESH_COOKIE)
+                .map(|cookie| cookie.value().to_owned())
+                .ok_or_else(|| Error::Unauthenticated("Please sign in first.".into()))?
+        }
+    };
+    let signed_in = service::refresh(&app, &token).await?;
+    let mut headers = headers;
+    if from_body {
+        headers.insert("x-token-transport", header::HeaderValue::from_static("body"));
+    }
+    let (jar, view) = session(&app, jar, &headers, signed_in);
+    Ok((jar, ok(view)))
+}
+
+/// Sign out
+///
+/// Ends the session of the access token, the cookie, or both. Succeeds also when there is none.
+#[utoipa::path(post, path = "/auth/logout", tag = "Accounts", request_body = Option<Refresh>, responses(
+    (status = 200, body = Envelope<Empty>),
+))]
+pub(super) async fn logout(
+    State(app): State<App>,
+    identity: Result<Option<Identity>>,
+    jar: CookieJar,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> Result<(CookieJar, Reply<Empty>)> {
+    let sent: Refresh = optional_body(&body)?;
+    if jar.get(REFRESH_COOKIE).is_some() {
+        refuse_foreign_origin(&app, &headers)?;
+    }
+    let token = sent.refresh_token.or_else(|| jar.get(REFRESH_COOKIE).map(|cookie| cookie.value().to_owned()));
+    // An expired access token must not keep anybody signed in.
+    let session = identity.ok().flatten().map(|identity| identity.session_id);
+    service::logout(&app, session, token.as_deref()).await?;
+    Ok((jar.add(refresh_cookie(&app, String::new(), None)), deleted("You are signed out.")))
+}
+
+/// My account
+#[utoipa::path(get, path = "/auth/me", tag = "Accounts", security(("bearer" = [])), responses(
+    (status = 200, body = Envelope<UserData>),
+    (status = 401, body = ErrorEnvelope),
+))]
+pub(super) async fn get_me(State(app): State<App>, identity: Identity) -> Answer<UserData> {
+    Ok(ok(UserData { user: service::get_user(&app, identity.user_id).await?.into() }))
+}
+
+/// Confirm an e-mail address
+#[utoipa::path(post, path = "/auth/verify-email", tag = "Accounts", request_body = VerifyEmail, responses(
+    (status = 200, body = Envelope<Empty>),
+    (status = 400, body = ErrorEnvelope, description = "The token is unknown, used or over"),
+))]
+pub(super) async fn verify_email(State(app): State<App>, body: Body<VerifyEmail>) -> Answer<Empty> {
+    service::verify_email(&app, &body.value.token).await?;
+    Ok(deleted("Thank you, your e-mail address is confirmed."))
+}
+
+/// Send the verification mail again
+#[utoipa::path(post, path = "/auth/resend-verification", tag = "Accounts", security(("bearer" = [])), responses(
+    (status = 200, body = Envelope<Empty>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "The address is confirmed already"),
+))]
+pub(super) async fn resend_verification(State(app): State<App>, identity: Identity) -> Answer<Empty> {
+    service::resend_verification(&app, identity.user_id).await?;
+    Ok(deleted("We have sent you a new link."))
+}
+
+/// Public keys of the access tokens (RFC 7517)
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "Accounts", responses(
+    (status = 200, body = serde_json::Value),
+))]
+pub(super) async fn get_jwks(State(app): State<App>) -> Json<serde_json::Value> {
+    Json(app.token_keys.jwks().clone())
+}
+
+/// A body that may be left out.
+fn optional_body<T: Default + serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(T::default());
+    }
+    crate::platform::http::json::parse(body)
+}
+
+/// A browser says where a request comes from; a page of another site must not use the cookie.
+fn refuse_foreign_origin(app: &App, headers: &HeaderMap) -> Result<()> {
+    match headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) {
+        Some(origin)
+            if origin != app.config.public_url() && !app.config.server.cors_origins.iter().any(|o| o == origin) =>
+        {
+            Err(Error::Forbidden("This site may not use your sign-in.".into()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,23 @@
+//! Carts of guests and of accounts.
+
+mod http;
+mod model;
+mod owner;
+mod service;
+mod store;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+pub use owner::Owner;
+pub use store::{CartLine, open_cart_lines, sweep_expired};
+
+/// The routes under `/api/v1`.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(http::get_cart, http::clear_cart))
+        .routes(routes!(http::add_cart_item))
+        .routes(routes!(http::update_cart_item, http::remove_cart_item))
+}

@@ -1,0 +1,244 @@
+//! A product's rows, all taken in, become the product: what its first row
+//! says about the whole, its variants under their options, its pictures in
+//! order.
+
+use std::collections::HashSet;
+use std::io::Read;
+
+use super::group::{Group, MAX_NAME, OPTIONS, shorten, some};
+use super::model::{ImportedOption, ImportedProduct, ProductGroup, Severity};
+use super::table::{Field, Row};
+use super::{number, text};
+
+const MAX_HANDLE: usize = 200;
+const MAX_TAGS: usize = 100;
+
+impl<R: Read> Group<'_, R> {
+    /// The finished product, or what is wrong with it.
+    pub(super) fn finish(mut self, first: &Row) -> ProductGroup {
+        self.check_handle(first);
+        if self.title.is_empty() && !self.broken {
+            self.error(
+                self.first_row,
+                Some(Field::Title),
+                "The product has no title. Write it in the product's first row.",
+            );
+        }
+        self.name_options();
+        self.refuse_repeated_variants();
+        let product = self.product(first);
+        let mut problems = self.problems;
+        problems.sort_by_key(|problem| problem.row);
+        let refused = problems.iter().any(|p| p.severity == Severity::Error);
+        ProductGroup {
+            row: self.first_row,
+            handle: self.handle,
+            title: some(self.title),
+            product: product.filter(|_| !refused),
+            problems,
+        }
+    }
+
+    fn check_handle(&mut self, first: &Row) {
+        let field = Some(Field::Handle);
+        if self.handle.len() > MAX_HANDLE {
+            let message = format!("The handle has more than {MAX_HANDLE} characters. Shorten it.");
+            self.error(self.first_row, field, message);
+            return;
+        }
+        let written = first.get(Field::Handle);
+        if !self.handle.is_empty() && written != self.handle {
+            let message = format!(
+                "“{}” cannot be an address; the product's handle becomes “{}”.",
+                shorten(written),
+                shorten(&self.handle)
+            );
+            self.warn(self.first_row, field, message);
+        }
+    }
+
+    /// Puts each variant's values under the names of the product's options.
+    fn name_options(&mut self) {
+        let names = std::mem::take(&mut self.option_names);
+        let mut drafts = std::mem::take(&mut self.drafts);
+        if let [only] = drafts.as_mut_slice() {
+            // How Shopify writes a product that has no options.
+            let [name, ..] = &names;
+            let [value, second, third] = &only.values;
+            if name.eq_ignore_ascii_case("title")
+                && value.eq_ignore_ascii_case("default title")
+                && second.is_empty()
+                && third.is_empty()
+            {
+                self.drafts = drafts;
+                return;
+            }
+        }
+        let mut used = HashSet::new();
+        for (name, (field, _)) in names.iter().zip(OPTIONS) {
+            if !name.is_empty() && !used.insert(name.to_lowercase()) {
+                let message = format!("Two options are called “{}”.", shorten(name));
+                self.error(self.first_row, Some(field), message);
+            }
+        }
+        for draft in &mut drafts {
+            let values = std::mem::take(&mut draft.values);
+            let row = draft.variant.row;
+            for ((name, value), (name_field, value_field)) in names.iter().zip(values).zip(OPTIONS) {
+                let longest = name.chars().count().max(value.chars().count());
+                if longest > MAX_NAME {
+                    let message = format!("The option has more than {MAX_NAME} characters. Shorten it.");
+                    self.error(row, Some(value_field), message);
+                } else if name.is_empty() && !value.is_empty() {
+                    let message = format!(
+                        "The product's first row does not say what “{}” is: \
+                         the option has no name.",
+                        shorten(&value)
+                    );
+                    self.error(row, Some(name_field), message);
+                } else if value.is_empty() && !name.is_empty() {
+                    let message = format!("The variant has no value for “{}”.", shorten(name));
+                    self.error(row, Some(value_field), message);
+                } else if !name.is_empty() {
+                    draft.variant.options.push(ImportedOption { name: name.clone(), value });
+                }
+            }
+        }
+        self.drafts = drafts;
+    }
+
+    fn refuse_repeated_variants(&mut self) {
+        let mut met: HashSet<Vec<String>> = HashSet::new();
+        let mut repeated = Vec::new();
+        for draft in &self.drafts {
+            let options = &draft.variant.options;
+            let values = options.iter().map(|option| option.value.to_lowercase());
+            if !met.insert(values.collect()) {
+                let shown: Vec<_> = options.iter().map(|o| shorten(&o.value)).collect();
+                repeated.push((draft.variant.row, shown.join(" / ")));
+            }
+        }
+        for (row, shown) in repeated {
+            let message = if shown.is_empty() {
+                "The product has more than one variant, but this one has no options.".to_owned()
+            } else {
+                format!("The product already has a variant “{shown}” further up.")
+            };
+            self.error(row, Some(Field::OptionValue1), message);
+        }
+    }
+
+    fn product(&mut self, first: &Row) -> Option<ImportedProduct> {
+        let category_path: Vec<String> =
+            first.get(Field::ProductCategory).split('>').map(text::line).filter(|part| !part.is_empty()).collect();
+        let kind = self.short_line(first, Field::Type);
+        let mut images = std::mem::take(&mut self.images);
+        images.sort_by_key(|image| image.position);
+        for (image, position) in images.iter_mut().zip(1..) {
+            image.position = position;
+        }
+        let is_active = self.is_active(first);
+        Some(ImportedProduct {
+            row: self.first_row,
+            handle: self.handle.clone(),
+            title: self.title.clone(),
+            description: text::html_to_text(first.get(Field::Body)),
+            vendor: self.short_line(first, Field::Vendor),
+            category: kind.or_else(|| category_path.last().cloned()),
+            category_path,
+            tags: self.tags(first),
+            is_active,
+            images,
+            variants: std::mem::take(&mut self.drafts).into_iter().map(|draft| draft.variant).collect(),
+            weave_origin: self.short_line(first, Field::WeaveOrigin),
+            care_instructions: some(text::html_to_text(first.get(Field::Care))),
+            dispatch_time: self.short_line(first, Field::Dispatch),
+            short_description: some(text::html_to_text(first.get(Field::Short))),
+            featured: self.truth(first, Field::Featured),
+            limited: self.truth(first, Field::Limited),
+            width: self.length(first, Field::Width),
+            length: self.length(first, Field::Length),
+            dimension_unit: self.short_line(first, Field::DimensionUnit),
+        })
+        .filter(|product| !product.variants.is_empty())
+    }
+
+    fn short_line(&mut self, row: &Row, field: Field) -> Option<String> {
+        self.short(row, field, text::line(row.get(field)))
+    }
+
+    fn tags(&mut self, row: &Row) -> Vec<String> {
+        let mut met = HashSet::new();
+        let tags: Vec<String> = row
+            .get(Field::Tags)
+            .split(',')
+            .map(text::line)
+            .filter(|tag| !tag.is_empty() && met.insert(tag.to_lowercase()))
+            .collect();
+        let field = Some(Field::Tags);
+        if tags.len() > MAX_TAGS {
+            let message = format!("The product has {} tags; at most {MAX_TAGS} are allowed.", tags.len());
+            self.error(row.number, field, message);
+        }
+        if let Some(tag) = tags.iter().find(|tag| tag.chars().count() > MAX_NAME) {
+            let message =
+                format!("The tag “{}” has more than {MAX_NAME} characters. Separate tags with commas.", shorten(tag));
+            self.error(row.number, field, message);
+        }
+        tags
+    }
+
+    /// Published, and neither a draft nor archived. An empty cell leaves the
+    /// product on sale, as it does in Shopify.
+    fn is_active(&mut self, row: &Row) -> bool {
+        if self.truth(row, Field::GiftCard) == Some(true) {
+            self.warn(
+                row.number,
+                Some(Field::GiftCard),
+                "This is a gift card, which the shop cannot issue. It is imported unpublished.",
+            );
+            return false;
+        }
+        let published = match self.truth(row, Field::Published) {
+            Some(published) => published,
+            None => row.get(Field::Published).is_empty(),
+        };
+        let status = row.get(Field::Status);
+        let on_sale = match status.to_ascii_lowercase().as_str() {
+            "" | "active" => true,
+            "draft" | "archived" | "unlisted" => false,
+            _ => {
+                let message =
+                    format!("“{}” is not a known status; the product is imported unpublished.", shorten(status));
+                self.warn(row.number, Some(Field::Status), message);
+                false
+            }
+        };
+        published && on_sale
+    }
+
+    /// `None` for an empty cell, and, with a warning, for an unknown word.
+    fn truth(&mut self, row: &Row, field: Field) -> Option<bool> {
+        let written = row.get(field);
+        match written.to_ascii_lowercase().as_str() {
+            "" => None,
+            "true" | "yes" | "1" => Some(true),
+            "false" | "no" | "0" => Some(false),
+            _ => {
+                let message = format!("“{}” is neither TRUE nor FALSE; not taken as TRUE.", shorten(written));
+                self.warn(row.number, Some(field), message);
+                None
+            }
+        }
+    }
+
+    fn length(&mut self, row: &Row, field: Field) -> Option<f64> {
+        let written = row.get(field);
+        let length = number::length(written);
+        if length.is_none() && !written.is_empty() {
+            let message = format!("“{}” is not a length such as 5.5; it is left out.", shorten(written));
+            self.warn(row.number, Some(field), message);
+        }
+        length
+    }
+}

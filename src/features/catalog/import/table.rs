@@ -1,0 +1,375 @@
+//! Bytes into rows: what kind of file it is, how it is separated, which
+//! column holds what, and one row after the other without ever holding more
+//! than one of them.
+
+use std::io::{Chain, Cursor, Read};
+
+use super::model::{FileProblem, RowProblem, Severity};
+
+/// The largest cell that is read.
+const MAX_CELL_BYTES: usize = 1024 * 1024;
+
+/// The largest row that is read, in megabytes.
+const MAX_ROW_MB: usize = 8;
+
+/// How much of the file is looked at to find out what it is.
+const SNIFF_BYTES: u64 = 64 * 1024;
+
+/// Every column that is read, with the headings it goes by.
+///
+/// Headings are compared by their letters and digits only, in lower case.
+macro_rules! fields {
+    ($($name:ident: $($heading:literal)|+;)+) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Field { $($name),+ }
+        const FIELDS: &[(Field, &[&str])] = &[$((Field::$name, &[$($heading),+])),+];
+    };
+}
+
+fields! {
+    Handle: "handle" | "urlhandle";
+    Title: "title";
+    Body: "bodyhtml" | "body" | "description";
+    Vendor: "vendor";
+    ProductCategory: "productcategory" | "standardproducttype";
+    Type: "type" | "producttype" | "customproducttype";
+    Tags: "tags";
+    Published: "published" | "publishedononlinestore";
+    Status: "status";
+    OptionName1: "option1name";
+    OptionValue1: "option1value";
+    OptionName2: "option2name";
+    OptionValue2: "option2value";
+    OptionName3: "option3name";
+    OptionValue3: "option3value";
+    Sku: "variantsku" | "sku";
+    Grams: "variantgrams" | "weightvaluegrams";
+    Tracker: "variantinventorytracker" | "inventorytracker";
+    Quantity: "variantinventoryqty" | "inventoryquantity";
+    Price: "variantprice" | "price";
+    CompareAt: "variantcompareatprice" | "compareatprice";
+    Barcode: "variantbarcode" | "barcode";
+    ImageUrl: "imagesrc" | "productimageurl";
+    ImagePosition: "imageposition";
+    ImageAlt: "imagealttext";
+    VariantImage: "variantimage" | "variantimageurl";
+    GiftCard: "giftcard";
+    WeaveOrigin: "weaveorigin";
+    Care: "careinstructions";
+    Dispatch: "dispatchtime";
+    Short: "shortdescription";
+    Featured: "featured";
+    Limited: "limited";
+    Width: "width";
+    Length: "length";
+    DimensionUnit: "dimensionunit";
+}
+
+/// The fields without which nothing can be read, and what to call them.
+const REQUIRED: [(Field, &str); 3] =
+    [(Field::Handle, "Handle (or URL handle)"), (Field::Title, "Title"), (Field::Price, "Variant Price (or Price)")];
+
+/// One row that has at least one cell with something in it.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) number: u64,
+    values: Vec<String>,
+    /// What was wrong with the row as a row.
+    pub(super) problems: Vec<RowProblem>,
+}
+
+impl Row {
+    /// The cell's text without white space around it; empty if the file has
+    /// no such column.
+    pub(super) fn get(&self, field: Field) -> &str {
+        self.values.get(field as usize).map_or("", |v| v.trim())
+    }
+}
+
+/// The rows of a file.
+pub(super) struct Table<R: Read> {
+    csv: csv::Reader<Lines<Chain<Cursor<Vec<u8>>, R>>>,
+    record: csv::ByteRecord,
+    headings: Vec<String>,
+    /// For each field the column that holds it.
+    columns: Vec<Option<usize>>,
+    /// The number of the last row read, empty rows counted.
+    row: u64,
+    /// Line breaks inside the cells read so far.
+    breaks_in_cells: u64,
+}
+
+impl<R: Read> Table<R> {
+    /// Finds out what the file is and reads its heading row.
+    pub(super) fn open(mut input: R) -> Result<Self, FileProblem> {
+        let mut head = Vec::new();
+        input.by_ref().take(SNIFF_BYTES).read_to_end(&mut head)?;
+        refuse_other_kinds(&head)?;
+        if head.starts_with(b"\xEF\xBB\xBF") {
+            head.drain(..3);
+        }
+        let delimiter = find_delimiter(&head);
+        let csv = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(Lines::new(Cursor::new(head).chain(input)));
+        let mut table = Self {
+            csv,
+            record: csv::ByteRecord::new(),
+            headings: Vec::new(),
+            columns: Vec::new(),
+            row: 0,
+            breaks_in_cells: 0,
+        };
+        if !table.advance()? {
+            return Err(FileProblem::Empty);
+        }
+        for cell in &table.record {
+            let heading = std::str::from_utf8(cell).map_err(|_| FileProblem::NotUtf8)?;
+            table.headings.push(heading.trim().to_owned());
+        }
+        table.columns = find_columns(&table.headings)?;
+        Ok(table)
+    }
+
+    /// The number of the last row read.
+    pub(super) fn rows(&self) -> u64 {
+        self.row
+    }
+
+    /// The heading of the column that holds `field`.
+    pub(super) fn heading(&self, field: Field) -> Option<&str> {
+        let column = self.column(field)?;
+        self.headings.get(column).map(String::as_str)
+    }
+
+    /// Headings of columns that are not read.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        self.headings
+            .iter()
+            .enumerate()
+            .filter(|(n, heading)| !heading.is_empty() && !self.columns.contains(&Some(*n)))
+            .map(|(_, heading)| heading.clone())
+            .collect()
+    }
+
+    fn column(&self, field: Field) -> Option<usize> {
+        self.columns.get(field as usize).copied().flatten()
+    }
+
+    /// The next row that is not empty.
+    pub(super) fn next_row(&mut self) -> Result<Option<Row>, FileProblem> {
+        while self.advance()? {
+            let is_empty = |cell: &[u8]| cell.trim_ascii().is_empty();
+            if self.record.iter().all(is_empty) {
+                continue;
+            }
+            let mut row = Row { number: self.row, values: vec![String::new(); FIELDS.len()], problems: Vec::new() };
+            let (has, wants) = (self.record.len(), self.headings.len());
+            // Spreadsheets like to add empty cells at the end: no harm.
+            if has < wants || !self.record.iter().skip(wants).all(is_empty) {
+                let hint = if self.record.iter().any(|cell| cell.contains(&b'\n')) {
+                    "A quotation mark may be missing or unclosed."
+                } else if has < wants {
+                    "Empty cells must be there too, between their separators."
+                } else {
+                    "A cell that contains the separator must stand in quotation marks."
+                };
+                row.problems.push(RowProblem {
+                    row: self.row,
+                    column: None,
+                    severity: Severity::Error,
+                    message: format!("The row has {has} cells where the heading row has {wants}. {hint}"),
+                });
+            }
+            for (field, _) in FIELDS {
+                let Some(column) = self.column(*field) else {
+                    continue;
+                };
+                let cell = self.record.get(column).unwrap_or_default();
+                match read_cell(cell) {
+                    Ok(text) => {
+                        if let Some(value) = row.values.get_mut(*field as usize) {
+                            *value = text.to_owned();
+                        }
+                    }
+                    Err(message) => row.problems.push(RowProblem {
+                        row: self.row,
+                        column: self.headings.get(column).cloned(),
+                        severity: Severity::Error,
+                        message: message.to_owned(),
+                    }),
+                }
+            }
+            return Ok(Some(row));
+        }
+        Ok(None)
+    }
+
+    /// Reads one record and works out which row it is.
+    fn advance(&mut self) -> Result<bool, FileProblem> {
+        self.csv.get_mut().since_record = 0;
+        let read = self.csv.read_byte_record(&mut self.record);
+        if self.csv.get_ref().too_large {
+            return Err(FileProblem::RowTooLarge { after_row: self.row, limit_mb: MAX_ROW_MB });
+        }
+        if !read.map_err(std::io::Error::from)? {
+            return Ok(false);
+        }
+        let breaks = self.record.iter().map(|cell| cell.iter().filter(|b| **b == b'\n').count()).sum::<usize>();
+        self.breaks_in_cells = self.breaks_in_cells.saturating_add(u64::try_from(breaks).unwrap_or(u64::MAX));
+        // `Lines` ends every line, the last one too, with one `\n`. So the
+        // line breaks passed, less those inside cells, are the rows passed.
+        let lines = self.csv.position().line().saturating_sub(1);
+        self.row = lines.saturating_sub(self.breaks_in_cells);
+        Ok(true)
+    }
+}
+
+fn read_cell(cell: &[u8]) -> Result<&str, &'static str> {
+    if cell.len() > MAX_CELL_BYTES {
+        return Err("The cell is larger than 1 MB. Shorten it.");
+    }
+    if cell.contains(&0) {
+        return Err("The cell contains a NUL byte. Export the file again.");
+    }
+    std::str::from_utf8(cell)
+        .map_err(|_| "The cell is not UTF-8 text. Save the file as “CSV UTF-8” and import it again.")
+}
+
+fn refuse_other_kinds(head: &[u8]) -> Result<(), FileProblem> {
+    const KINDS: &[(&[u8], &str, &str)] = &[
+        (
+            b"PK",
+            "a ZIP archive or an Excel or LibreOffice workbook",
+            "Unpack it, or open it in the spreadsheet program and save it as “CSV UTF-8”.",
+        ),
+        (
+            b"\xD0\xCF\x11\xE0",
+            "an old Excel workbook",
+            "Open it in the spreadsheet program and save it as “CSV UTF-8”.",
+        ),
+        (b"\x1F\x8B", "a gzip archive", "Unpack it first."),
+        (b"%PDF", "a PDF document", "Export the products as CSV."),
+        (b"\xFF\xFE", "UTF-16 text", "Save the file as “CSV UTF-8”."),
+        (b"\xFE\xFF", "UTF-16 text", "Save the file as “CSV UTF-8”."),
+        (b"<", "a web page or XML", "Export the products as CSV."),
+        (b"{", "JSON", "Export the products as CSV."),
+    ];
+    for &(magic, what, advice) in KINDS {
+        // “PK…” may begin a heading; an archive goes on with control bytes.
+        let is_archive = head.get(2).is_some_and(|b| *b < 9);
+        if head.starts_with(magic) && (magic != b"PK" || is_archive) {
+            return Err(FileProblem::NotCsv { what, advice });
+        }
+    }
+    Ok(())
+}
+
+/// The separator that occurs most in the first line that is not empty,
+/// outside quotes; a comma if none does.
+fn find_delimiter(head: &[u8]) -> u8 {
+    let line =
+        head.split(|b| matches!(b, b'\n' | b'\r')).find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    let mut best = (b',', 0);
+    for candidate in [b',', b';', b'\t'] {
+        let mut quoted = false;
+        let count = line
+            .iter()
+            .filter(|b| {
+                quoted ^= **b == b'"';
+                !quoted && **b == candidate
+            })
+            .count();
+        if count > best.1 {
+            best = (candidate, count);
+        }
+    }
+    best.0
+}
+
+fn find_columns(headings: &[String]) -> Result<Vec<Option<usize>>, FileProblem> {
+    let mut columns: Vec<Option<usize>> = vec![None; FIELDS.len()];
+    for (n, heading) in headings.iter().enumerate() {
+        let letters: String = heading.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        let field = FIELDS.iter().find(|(_, names)| names.contains(&letters.as_str()));
+        let Some(slot) = field.and_then(|(field, _)| columns.get_mut(*field as usize)) else {
+            continue;
+        };
+        if let Some(first) = *slot {
+            return Err(FileProblem::RepeatedColumn {
+                first: headings.get(first).cloned().unwrap_or_default(),
+                second: heading.clone(),
+            });
+        }
+        *slot = Some(n);
+    }
+    let missing: Vec<_> = REQUIRED
+        .into_iter()
+        .filter(|(field, _)| columns.get(*field as usize).copied().flatten().is_none())
+        .map(|(_, name)| name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(columns);
+    }
+    // What was found goes into a message: enough of it to recognise the file.
+    let found = headings
+        .iter()
+        .filter(|heading| !heading.is_empty())
+        .take(60)
+        .map(|heading| heading.chars().take(60).collect())
+        .collect();
+    Err(FileProblem::MissingColumn { missing, found })
+}
+
+/// Passes a file on with every line end as one `\n`, including the last
+/// line's, and stops a row that does not end.
+struct Lines<R> {
+    inner: R,
+    last: u8,
+    ended: bool,
+    /// Bytes handed out since the reader began a record.
+    since_record: usize,
+    too_large: bool,
+}
+
+impl<R> Lines<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, last: b'\n', ended: false, since_record: 0, too_large: false }
+    }
+}
+
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        if self.since_record > MAX_ROW_MB.saturating_mul(1024 * 1024) {
+            self.too_large = true;
+            return Err(std::io::Error::other("row too large"));
+        }
+        let mut kept: usize = 0;
+        while kept == 0 && !self.ended && !buf.is_empty() {
+            let read = self.inner.read(buf)?;
+            if read == 0 {
+                self.ended = true;
+                if !matches!(self.last, b'\n' | b'\r')
+                    && let Some(first) = buf.first_mut()
+                {
+                    *first = b'\n';
+                    kept = 1;
+                }
+                break;
+            }
+            for at in 0..read {
+                let Some(&byte) = buf.get(at) else { break };
+                let is_second_half = byte == b'\n' && self.last == b'\r';
+                self.last = byte;
+                if !is_second_half && let Some(slot) = buf.get_mut(kept) {
+                    *slot = if byte == b'\r' { b'\n' } else { byte };
+                    kept = kept.saturating_add(1);
+                }
+            }
+        }
+        self.since_record = self.since_record.saturating_add(kept);
+        Ok(kept)
+    }
+}

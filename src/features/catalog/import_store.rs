@@ -1,0 +1,230 @@
+//! Stores what a product file says. Each product is one transaction, so a run that is cut off leaves whole products
+//! behind, and the next run of the same file skips them.
+
+use std::io::Read;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::import::{self, ImportedProduct, RowProblem, Severity};
+use super::model::ImageType;
+use super::store::{self, NewImage, ProductFields, VariantFields};
+use crate::app::App;
+use crate::features::inventory::{self, NewLevel};
+use crate::platform::crypto::sha256;
+use crate::platform::error::{Error, Result};
+use crate::platform::ids::ProductId;
+use crate::platform::text::slugify;
+
+/// How a file is imported.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportSettings {
+    /// Read and check everything, store nothing.
+    pub dry_run: bool,
+}
+
+/// What an import did.
+#[derive(Debug, Default, Serialize)]
+pub struct ImportReport {
+    /// Products that are new.
+    pub created: u64,
+    /// Products that the file changes.
+    pub updated: u64,
+    /// Products that are stored as the file has them.
+    pub unchanged: u64,
+    /// Products that were refused because of errors.
+    pub refused: u64,
+    /// Variants of the products that were taken.
+    pub variants: u64,
+    /// Pictures of the products that were taken.
+    pub images: u64,
+    /// What was found in the file, in row order.
+    pub problems: Vec<RowProblem>,
+}
+
+/// Imports a Shopify product file. `progress` is called after each product with the rows read so far.
+///
+/// # Errors
+/// When the file as a whole cannot be read, with the reader's message; what was stored before stays.
+pub async fn import_products(
+    app: &App,
+    file: impl Read,
+    settings: ImportSettings,
+    mut progress: impl FnMut(u64),
+) -> anyhow::Result<ImportReport> {
+    let mut report = ImportReport::default();
+    for group in import::read(file, 2)? {
+        let group = group?;
+        progress(group.row);
+        let Some(product) = group.product else {
+            report.refused += 1;
+            report.problems.extend(group.problems);
+            continue;
+        };
+        report.problems.extend(group.problems);
+        let (variants, images, row) = (product.variants.len(), product.images.len(), product.row);
+        match import_product(app, &product, settings).await {
+            Ok(outcome) => {
+                match outcome {
+                    Outcome::Created => report.created += 1,
+                    Outcome::Updated => report.updated += 1,
+                    Outcome::Unchanged => report.unchanged += 1,
+                }
+                report.variants += u64::try_from(variants)?;
+                report.images += u64::try_from(images)?;
+            }
+            Err(refusal @ (Error::Conflict { .. } | Error::Validation(_))) => {
+                report.refused += 1;
+                report.problems.push(RowProblem {
+                    row,
+                    column: None,
+                    severity: Severity::Error,
+                    message: format!("{}: {refusal}", product.handle),
+                });
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+    if !settings.dry_run {
+        app.product_cache.clear();
+    }
+    Ok(report)
+}
+
+enum Outcome {
+    Created,
+    Updated,
+    Unchanged,
+}
+
+async fn import_product(app: &App, product: &ImportedProduct, settings: ImportSettings) -> Result<Outcome> {
+    // Row numbers may move between two exports of the same products.
+    let hash = sha256(content(product).to_string().as_bytes());
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let known = store::find_imported(&mut tx, &product.handle).await?;
+    let outcome = match &known {
+        Some((_, Some(before))) if before[..] == hash => return Ok(Outcome::Unchanged),
+        Some(_) => Outcome::Updated,
+        None => Outcome::Created,
+    };
+    let category_id = match &product.category {
+        Some(name) if !slugify(name).is_empty() => {
+            Some(store::category_by_slug(&mut tx, name, &slugify(name), now).await?)
+        }
+        _ => None,
+    };
+    let price = product.variants.iter().map(|v| v.price_minor).min().unwrap_or(0);
+    let cheapest = product.variants.iter().find(|v| v.price_minor == price);
+    let sku = product.handle.to_uppercase().chars().take(64).collect::<String>();
+    let fields = ProductFields {
+        id: known.as_ref().map_or_else(ProductId::new, |(id, _)| *id),
+        sku: &sku,
+        import_handle: Some(&product.handle),
+        import_hash: Some(&hash),
+        title: &product.title,
+        slug: &product.handle,
+        short_description: product.short_description.as_deref().unwrap_or_default(),
+        description: &product.description,
+        full_story: "",
+        currency: &app.config.store.currency,
+        price_minor: price,
+        compare_at_minor: cheapest.and_then(|v| v.compare_at_minor),
+        category_id,
+        vendor: product.vendor.as_deref(),
+        tags: &product.tags,
+        weight_grams: cheapest.and_then(|v| v.weight_grams),
+        width: product.width,
+        length: product.length,
+        dimension_unit: product.dimension_unit.as_deref().unwrap_or("inches"),
+        weave_origin: product.weave_origin.as_deref().unwrap_or_default(),
+        care_instructions: product.care_instructions.as_deref().unwrap_or_default(),
+        dispatch_time: product.dispatch_time.as_deref().unwrap_or_default(),
+        is_featured: product.featured.unwrap_or(false),
+        is_limited: product.limited.unwrap_or(false),
+        is_active: product.is_active,
+        metadata: &json!({}),
+    };
+    let id = store::upsert_product(&mut tx, &fields, now).await.map_err(super::service::refusal)?;
+    let images: Vec<_> = product
+        .images
+        .iter()
+        .enumerate()
+        .map(|(i, image)| NewImage {
+            url: &image.url,
+            alt: image.alt.as_deref().unwrap_or(&product.title),
+            kind: if i == 0 { ImageType::Main } else { ImageType::Detail }.as_str(),
+        })
+        .collect();
+    store::replace_images(&mut tx, id, &images).await?;
+    let skus: Vec<String> = product
+        .variants
+        .iter()
+        .map(|variant| match &variant.sku {
+            Some(sku) => sku.clone(),
+            None => {
+                let values = variant.options.iter().map(|o| slugify(&o.value)).collect::<Vec<_>>().join("-");
+                let name = format!("{}-{values}", product.handle).to_uppercase();
+                let name = name.trim_end_matches('-');
+                // Long names are cut and told apart by a hash.
+                if name.len() <= 64 {
+                    name.to_owned()
+                } else {
+                    format!("{}-{}", &name[..51], hex::encode(&sha256(name.as_bytes())[..6]))
+                }
+            }
+        })
+        .collect();
+    let variants: Vec<_> = product
+        .variants
+        .iter()
+        .zip(&skus)
+        .map(|(variant, sku)| VariantFields {
+            sku,
+            options: json!(variant.options),
+            price_minor: variant.price_minor,
+            compare_at_minor: variant.compare_at_minor,
+            barcode: variant.barcode.as_deref(),
+            weight_grams: variant.weight_grams,
+            image_url: variant.image_url.as_deref(),
+        })
+        .collect();
+    let stored = store::upsert_variants(&mut tx, id, &variants, now).await.map_err(super::service::refusal)?;
+    if let Some(missing) = skus.iter().find(|sku| !stored.iter().any(|s| s.sku == **sku)) {
+        return Err(Error::conflict(format!("another product has the sku {missing}")));
+    }
+    // Only new variants get the file's stock: an older export must not bring back what was sold since.
+    let levels: Vec<_> = stored
+        .iter()
+        .filter(|s| s.is_new)
+        .filter_map(|s| {
+            let on_hand = product.variants.iter().zip(&skus).find(|(_, sku)| **sku == s.sku)?.0.on_hand;
+            Some(NewLevel { variant_id: s.id, on_hand })
+        })
+        .collect();
+    inventory::receive(&mut tx, &levels, "import", now).await?;
+    if settings.dry_run {
+        // Everything was tried, so that the report is true; nothing stays.
+        tx.rollback().await?;
+    } else {
+        tx.commit().await?;
+    }
+    Ok(outcome)
+}
+
+/// What the file says about a product, without where it says it.
+fn content(product: &ImportedProduct) -> Value {
+    fn strip_rows(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                map.remove("row");
+                map.values_mut().for_each(strip_rows);
+            }
+            Value::Array(list) => list.iter_mut().for_each(strip_rows),
+            _ => {}
+        }
+    }
+    let mut value = json!(product);
+    strip_rows(&mut value);
+    value
+}

@@ -1,0 +1,34 @@
+//! What is sold: products with their variants and pictures, categories, search, and the import of product files.
+
+mod admin_http;
+mod cache;
+mod categories;
+pub mod demo;
+mod http;
+pub mod import;
+mod import_store;
+mod list;
+mod media;
+mod model;
+mod service;
+mod store;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+pub use cache::ProductCache;
+pub use import_store::{ImportReport, ImportSettings, import_products};
+pub use media::routes as media_routes;
+pub use model::{absolute, variant_name_of};
+pub use service::{count_products, front_page};
+
+/// The routes under `/api/v1`.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(http::list_products, admin_http::create_product))
+        .routes(routes!(http::search_products))
+        .routes(routes!(http::get_product, admin_http::update_product, admin_http::delete_product))
+        .routes(routes!(categories::list_categories, categories::create_category))
+}

@@ -1,0 +1,235 @@
+//! SQL of stock. Rows of several variants are always locked in the order of their ids.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::platform::ids::{OrderId, ProductId, VariantId};
+
+/// Stock of a variant that has no level yet.
+#[derive(Debug)]
+pub struct NewLevel {
+    /// The variant.
+    pub variant_id: VariantId,
+    /// Units.
+    pub on_hand: i32,
+}
+
+/// Gives variants their first level. Those that have one keep it.
+///
+/// # Errors
+/// The database's.
+pub async fn receive(c: &mut PgConnection, levels: &[NewLevel], reason: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
+    let ids: Vec<_> = levels.iter().map(|level| level.variant_id.0).collect();
+    let counts: Vec<_> = levels.iter().map(|level| level.on_hand).collect();
+    sqlx::query!(
+        "with new as (
+           insert into stock_levels (variant_id, on_hand)
+           select * from unnest($1::uuid[], $2::int[])
+           on conflict (variant_id) do nothing
+           returning variant_id, on_hand)
+         insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, at)
+         select variant_id, on_hand, 0, $3, $4 from new where on_hand <> 0",
+        &ids,
+        &counts,
+        reason,
+        now,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// Turns the held reservations of an order into a sale. Gives how many lines were held.
+///
+/// # Errors
+/// The database's.
+pub async fn commit_reservations(c: &mut PgConnection, order: OrderId, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"with locked as (
+             select s.variant_id from stock_levels s
+             join reservations r on r.variant_id = s.variant_id and r.order_id = $1 and r.status = 'held'
+             order by s.variant_id for update of s),
+           settled as (
+             update reservations r set status = 'committed', settled_at = $2 from locked
+             where r.order_id = $1 and r.variant_id = locked.variant_id and r.status = 'held'
+             returning r.variant_id, r.quantity),
+           sold as (
+             update stock_levels s set on_hand = s.on_hand - settled.quantity, reserved = s.reserved - settled.quantity
+             from settled where s.variant_id = settled.variant_id),
+           moved as (
+             insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, order_id, at)
+             select variant_id, -quantity, -quantity, 'commit', $1, $2 from settled)
+           select count(*) as "count!" from settled"#,
+        order.0,
+        now,
+    )
+    .fetch_one(c)
+    .await
+}
+
+/// Gives the held stock of an order back. Gives how many lines were held.
+///
+/// # Errors
+/// The database's.
+pub async fn release_reservations(c: &mut PgConnection, order: OrderId, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    release(c, order, None, now).await
+}
+
+/// Gives back what the order holds longer than it may. Gives how many lines that were.
+///
+/// # Errors
+/// The database's.
+pub async fn release_expired(c: &mut PgConnection, order: OrderId, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    release(c, order, Some(now), now).await
+}
+
+async fn release(
+    c: &mut PgConnection,
+    order: OrderId,
+    expired_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"with locked as (
+             select s.variant_id from stock_levels s
+             join reservations r on r.variant_id = s.variant_id and r.order_id = $1 and r.status = 'held'
+             where $3::timestamptz is null or r.expires_at <= $3
+             order by s.variant_id for update of s),
+           settled as (
+             update reservations r set status = 'released', settled_at = $2 from locked
+             where r.order_id = $1 and r.variant_id = locked.variant_id and r.status = 'held'
+             returning r.variant_id, r.quantity),
+           freed as (
+             update stock_levels s set reserved = s.reserved - settled.quantity
+             from settled where s.variant_id = settled.variant_id),
+           moved as (
+             insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, order_id, at)
+             select variant_id, 0, -quantity, 'release', $1, $2 from settled)
+           select count(*) as "count!" from settled"#,
+        order.0,
+        now,
+        expired_at,
+    )
+    .fetch_one(c)
+    .await
+}
+
+/// Sets the stock of an unpaid order aside again until `expires_at`: moves the end of what is held, and reserves what
+/// was released, all lines or none. Gives false when something is sold out.
+///
+/// # Errors
+/// The database's.
+pub async fn extend_reservations(
+    c: &mut PgConnection,
+    order: OrderId,
+    expires_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"with want as (
+             select variant_id, quantity from reservations where order_id = $1 and status = 'released'),
+           locked as (
+             select s.variant_id, s.on_hand - s.reserved as available from stock_levels s
+             where s.variant_id in (select variant_id from want) order by s.variant_id for update),
+           short as (
+             select from want left join locked using (variant_id) where coalesce(available, 0) < quantity),
+           held as (
+             update reservations r set status = 'held', settled_at = null, expires_at = $2
+             where r.order_id = $1 and r.status in ('held', 'released') and not exists (select from short)
+             returning r.variant_id),
+           taken as (
+             update stock_levels s set reserved = s.reserved + want.quantity
+             from want where s.variant_id = want.variant_id and not exists (select from short)),
+           moved as (
+             insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, order_id, at)
+             select variant_id, 0, quantity, 'reserve', $1, $3 from want where not exists (select from short))
+           select not exists (select from short) as "ok!""#,
+        order.0,
+        expires_at,
+        now,
+    )
+    .fetch_one(c)
+    .await
+}
+
+/// Sells the stock of an order whose reservation had been released when the money came: all lines or none. Gives
+/// false when something is sold out.
+///
+/// # Errors
+/// The database's.
+pub async fn take_for_late_payment(c: &mut PgConnection, order: OrderId, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    Ok(extend_reservations(&mut *c, order, now, now).await? && commit_reservations(c, order, now).await? > 0)
+}
+
+/// Orders that hold stock longer than they may, at most `limit`.
+///
+/// # Errors
+/// The database's.
+pub async fn orders_with_expired_reservations(
+    c: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<OrderId>> {
+    sqlx::query_scalar!(
+        r#"select distinct order_id as "order_id!: OrderId" from reservations
+           where status = 'held' and expires_at <= $1 limit $2"#,
+        now,
+        limit,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// The products whose availability an order touches.
+///
+/// # Errors
+/// The database's.
+pub async fn products_of_order(c: &mut PgConnection, order: OrderId) -> sqlx::Result<Vec<ProductId>> {
+    sqlx::query_scalar!(
+        r#"select distinct v.product_id as "id!: ProductId" from reservations r join variants v on v.id = r.variant_id
+           where r.order_id = $1"#,
+        order.0,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// A level that differs from its ledger.
+#[derive(Debug)]
+pub struct Level {
+    /// The variant.
+    pub variant_id: VariantId,
+    /// What the level says.
+    pub on_hand: i32,
+    /// What the movements add up to.
+    pub on_hand_moved: i64,
+    /// What the level says.
+    pub reserved: i32,
+    /// What the movements add up to.
+    pub reserved_moved: i64,
+    /// What live reservations add up to.
+    pub held: i64,
+}
+
+/// The levels that differ from the sum of their movements or of their live reservations. Empty in a sound shop.
+///
+/// # Errors
+/// The database's.
+pub async fn ledger_faults(c: &mut PgConnection) -> sqlx::Result<Vec<Level>> {
+    sqlx::query_as!(
+        Level,
+        r#"select s.variant_id as "variant_id: VariantId", s.on_hand, s.reserved,
+                  coalesce(m.on_hand, 0) as "on_hand_moved!", coalesce(m.reserved, 0) as "reserved_moved!",
+                  coalesce(r.held, 0) as "held!"
+           from stock_levels s
+           left join (select variant_id, sum(on_hand_delta) as on_hand, sum(reserved_delta) as reserved
+                      from stock_movements group by variant_id) m using (variant_id)
+           left join (select variant_id, sum(quantity) as held from reservations where status = 'held'
+                      group by variant_id) r using (variant_id)
+           where s.on_hand <> coalesce(m.on_hand, 0) or s.reserved <> coalesce(m.reserved, 0)
+              or s.reserved <> coalesce(r.held, 0)
+           limit 1000"#,
+    )
+    .fetch_all(c)
+    .await
+}

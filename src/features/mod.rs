@@ -1,0 +1,11 @@
+//! The shop's domains, one folder each. They do not import each other's insides; `crate::flows` joins them.
+
+pub mod audit;
+pub mod auth;
+pub mod carts;
+pub mod catalog;
+pub mod inventory;
+pub mod notifications;
+pub mod orders;
+pub mod payments;
+pub mod webhooks;

@@ -1,0 +1,57 @@
+//! Mail: what is written, how it is delivered, and the log of deliveries with its page at `/dev/mail`.
+
+mod mailbox;
+mod render;
+mod store;
+
+use sqlx::PgConnection;
+
+use crate::app::App;
+use crate::platform::config::Config;
+use crate::platform::error::{Error, Result};
+use crate::platform::ids::{EmailId, OrderId, UserId};
+
+pub use mailbox::routes as mailbox_routes;
+pub use render::{Mail, OrderLine, OrderSummary, PaymentSummary, ShippingAddress};
+
+/// A mail to send.
+#[derive(Debug)]
+pub struct NewMail {
+    /// What makes two requests the same mail, for example `payment_receipt/<order>`.
+    pub dedupe_key: String,
+    /// The address.
+    pub recipient: String,
+    /// The account it concerns.
+    pub user_id: Option<UserId>,
+    /// The order it concerns.
+    pub order_id: Option<OrderId>,
+    /// What it says.
+    pub mail: Mail,
+}
+
+/// Delivers a mail to the local mailbox, in the caller's transaction. A mail that was sent before is not sent again.
+///
+/// # Errors
+/// `Internal` when a template fails, or the database's error.
+pub async fn send(app: &App, tx: &mut PgConnection, new: NewMail) -> Result<()> {
+    let url = app.config.store_url();
+    let rendered = render::render(&store_facts(&app.config, &url), &new.mail).map_err(Error::internal)?;
+    let sent = store::insert_sent(tx, EmailId::new(), &new, &rendered, "local", app.clock.now()).await?;
+    if sent {
+        metrics::counter!("agape_mails_total", "kind" => new.mail.kind()).increment(1);
+    }
+    Ok(())
+}
+
+fn store_facts<'a>(config: &'a Config, url: &'a str) -> render::Store<'a> {
+    let store = &config.store;
+    render::Store {
+        name: &store.name,
+        logo_url: Some(store.logo_url.as_str()).filter(|url| !url.is_empty()),
+        accent: &store.accent,
+        support_email: &store.support_email,
+        url,
+        address: &store.address,
+        utc_offset_minutes: store.utc_offset_minutes,
+    }
+}

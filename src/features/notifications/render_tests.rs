@@ -1,0 +1,241 @@
+use serde_json::json;
+
+use super::*;
+
+fn store() -> Store<'static> {
+    Store {
+        name: "AGAPE LOOKS",
+        logo_url: None,
+        accent: "#8f2742",
+        support_email: "hello@agapelooks.example",
+        url: "https://agapelooks.example",
+        address: "12 Bode Thomas Street, Surulere, Lagos",
+        utc_offset_minutes: 60,
+    }
+}
+
+fn order() -> OrderSummary {
+    let line = |title: &str, variant: Option<&str>, quantity: i32, unit: i64| OrderLine {
+        title: title.to_owned(),
+        variant: variant.map(str::to_owned),
+        quantity,
+        unit_price_minor: unit,
+        total_minor: unit * i64::from(quantity),
+        image_url: None,
+    };
+    OrderSummary {
+        number: "AG-100042".to_owned(),
+        placed_at: "2026-11-22T23:30:00Z".parse().expect("a date"),
+        name: "Adésùwà Okoye".to_owned(),
+        currency: "NGN".to_owned(),
+        lines: vec![
+            line("Bonwire kente, handwoven", Some("Gold / 6 yards"), 2, 4_500_000),
+            line("Aṣọ-òkè cap", None, 1, 1_250_050),
+        ],
+        subtotal_minor: 10_250_050,
+        discount_minor: 1_000_000,
+        shipping_minor: 350_000,
+        tax_minor: 768_754,
+        total_minor: 10_368_804,
+        shipping_address: ShippingAddress {
+            name: "Adésùwà Okoye".to_owned(),
+            lines: vec!["5 Admiralty Way".to_owned(), "Lekki, Lagos".to_owned()],
+            phone: Some("+234 803 000 0000".to_owned()),
+        },
+        shipping_method: "Lagos courier, 1 to 2 days".to_owned(),
+    }
+}
+
+fn payment() -> PaymentSummary {
+    PaymentSummary {
+        reference: "agp_7f3k2".to_owned(),
+        paid_at: "2026-11-23T08:05:00Z".parse().expect("a date"),
+        amount_minor: 10_368_804,
+        method_label: "Visa ending 4081".to_owned(),
+    }
+}
+
+fn verify(name: &str) -> Mail {
+    Mail::VerifyEmail {
+        name: name.to_owned(),
+        link: "https://agapelooks.example/verify?token=abc&lang=en".to_owned(),
+        valid_hours: 24,
+    }
+}
+
+fn confirmation(order: OrderSummary) -> Mail {
+    Mail::OrderConfirmation { order, pay_link: Some("https://pay.example/x1".to_owned()) }
+}
+
+fn receipt(order: OrderSummary) -> Mail {
+    Mail::PaymentReceipt { order, payment: payment() }
+}
+
+fn rendered(mail: &Mail) -> Rendered {
+    render(&store(), mail).expect("rendered")
+}
+
+/// Undoes the escaping of values, so that tests can look for what people see.
+fn visible(html: &str) -> String {
+    html.replace("&#x2f;", "/")
+        .replace("&#x27;", "'")
+        .replace("&quot;", "\"")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}
+
+#[test]
+fn every_mail_renders_the_same_each_time() {
+    for mail in [verify("Ama"), confirmation(order()), receipt(order())] {
+        let first = rendered(&mail);
+        assert_eq!(first, rendered(&mail));
+        assert!(first.html.starts_with("<!doctype html><html lang=\"en\""));
+        assert!(first.html.contains("prefers-color-scheme: dark"));
+        assert!(!first.html.contains("<mj-"), "unknown MJML element");
+        assert!(!first.html.contains("fonts.googleapis"));
+        assert!(!first.html.contains("{{") && !first.text.contains("{{"));
+        assert!(first.text.contains("hello@agapelooks.example"));
+    }
+}
+
+#[test]
+fn verification_has_the_link_in_both_parts() {
+    let mail = rendered(&verify("Ama"));
+    let link = "https://agapelooks.example/verify?token=abc&lang=en";
+    assert_eq!(mail.subject, "Confirm your email address for AGAPE LOOKS");
+    assert!(mail.text.contains(&format!("\n{link}\n")));
+    assert!(visible(&mail.html).contains(&format!("href=\"{link}\"")));
+    assert!(mail.html.contains("token=abc&amp;lang=en"));
+    assert!(mail.text.contains("Hello Ama,") && mail.html.contains("Hello Ama,"));
+    assert!(mail.text.contains("24 hours") && mail.html.contains("24 hours"));
+}
+
+#[test]
+fn both_parts_of_order_mails_have_every_amount_and_fact() {
+    let facts = [
+        "AG-100042",
+        "23 November 2026",
+        "Bonwire kente, handwoven",
+        "Gold / 6 yards",
+        "Aṣọ-òkè cap",
+        "₦45,000.00",
+        "₦90,000.00",
+        "₦12,500.50",
+        "₦102,500.50",
+        "-₦10,000.00",
+        "₦3,500.00",
+        "₦7,687.54",
+        "₦103,688.04",
+        "Adésùwà Okoye",
+        "5 Admiralty Way",
+        "Lekki, Lagos",
+        "+234 803 000 0000",
+        "Lagos courier, 1 to 2 days",
+    ];
+    for mail in [confirmation(order()), receipt(order())] {
+        let mail = rendered(&mail);
+        for fact in facts {
+            assert!(mail.text.contains(fact), "{fact} in {}", mail.text);
+            assert!(visible(&mail.html).contains(fact), "{fact}");
+        }
+    }
+}
+
+#[test]
+fn the_confirmation_asks_for_payment_only_when_it_is_due() {
+    let due = rendered(&confirmation(order()));
+    assert!(due.text.contains("https://pay.example/x1"));
+    assert!(due.html.contains("Pay ₦103,688.04"));
+    let settled = rendered(&Mail::OrderConfirmation { order: order(), pay_link: None });
+    assert!(!settled.text.contains("Pay ") && !settled.html.contains("Pay "));
+}
+
+#[test]
+fn the_receipt_says_how_and_when_it_was_paid() {
+    let mail = rendered(&receipt(order()));
+    assert_eq!(mail.subject, "Receipt for order AG-100042 at AGAPE LOOKS");
+    for fact in ["Visa ending 4081", "agp_7f3k2", "23 November 2026 at 09:05"] {
+        assert!(mail.text.contains(fact) && mail.html.contains(fact), "{fact}");
+    }
+}
+
+#[test]
+fn sums_of_nothing_are_left_out() {
+    let mut order = order();
+    order.discount_minor = 0;
+    order.tax_minor = 0;
+    order.shipping_minor = 0;
+    let mail = rendered(&receipt(order));
+    for part in [&mail.text, &mail.html] {
+        assert!(!part.contains("Discount") && !part.contains(">Tax<") && !part.contains("Tax:"));
+        assert!(part.contains("Free"));
+    }
+}
+
+#[test]
+fn values_are_escaped_in_html_and_plain_in_text() {
+    let mut order = order();
+    order.name = "\"Ann\" & Bob".to_owned();
+    order.lines[0].title = "<script>alert('x')</script> \\ </mj-table>".to_owned();
+    order.lines[0].variant = Some("{{ 7 * 7 }} &lt;b&gt; --> <!--".to_owned());
+    order.lines[0].image_url = Some("https://x.example/a.jpg\" onerror=\"alert(1)".to_owned());
+    order.shipping_address.name = "<mj-include path=\"/etc/passwd\" />".to_owned();
+    for mail in [confirmation(order.clone()), receipt(order)] {
+        let mail = rendered(&mail);
+        assert!(mail.text.contains("Hello \"Ann\" & Bob,"));
+        assert!(mail.text.contains("<script>alert('x')</script> \\ </mj-table>"));
+        assert!(mail.text.contains("{{ 7 * 7 }} &lt;b&gt; --> <!--"));
+        assert!(mail.html.contains("Hello &quot;Ann&quot; &amp; Bob,"));
+        assert!(mail.html.contains("&lt;script&gt;alert(&#x27;x&#x27;)&lt;&#x2f;script&gt; \\ "));
+        assert!(mail.html.contains("{{ 7 * 7 }} &amp;lt;b&amp;gt; --&gt; &lt;!--"));
+        assert!(mail.html.contains("a.jpg&quot; onerror=&quot;alert(1)"));
+        assert!(!mail.html.contains("<script") && !mail.html.contains("onerror=\""));
+    }
+}
+
+#[test]
+fn a_value_cannot_break_out_of_the_subject_or_the_greeting() {
+    let mut order = order();
+    order.number = "1\r\nBcc: everyone@example.com\u{2028}\u{0}\u{1}\u{85}\u{ffff}x".to_owned();
+    let mail = rendered(&receipt(order));
+    assert_eq!(mail.subject, "Receipt for order 1 Bcc: everyone@example.com \u{ffff}x at AGAPE LOOKS");
+    for name in
+        ["Ann https://evil.example", "Win now at evil.example", "me@evil.example", &"very long ".repeat(20), " \n "]
+    {
+        assert!(rendered(&verify(name)).text.contains("\nHello,\n"), "{name}");
+    }
+    assert_eq!(greeting("Dr. Ann\n\nMensah"), "Hello Dr. Ann Mensah");
+    assert_eq!(greeting("Ọlá O'Brien-Àjàyí Jr."), "Hello Ọlá O'Brien-Àjàyí Jr.");
+}
+
+#[test]
+fn the_stores_logo_and_colours_are_used() {
+    let store = Store { logo_url: Some("https://agapelooks.example/logo.png"), accent: "#f2c14e", ..store() };
+    let html = render(&store, &verify("Ama")).expect("rendered").html;
+    assert!(visible(&html).contains("src=\"https://agapelooks.example/logo.png\""));
+    assert!(html.contains("alt=\"AGAPE LOOKS\""));
+    assert!(html.contains("background:#f2c14e") && html.contains("color:#1c1815"));
+    assert_eq!(text_colour_on("#8f2742"), "#ffffff");
+    assert_eq!(text_colour_on("teal"), "#ffffff");
+    assert_eq!(text_colour_on("#₦₦"), "#ffffff");
+}
+
+#[test]
+fn mails_keep_their_shape_as_json() {
+    let json = serde_json::to_value(verify("Ama")).expect("serialized");
+    assert_eq!(
+        json,
+        json!({
+            "kind": "verify_email",
+            "name": "Ama",
+            "link": "https://agapelooks.example/verify?token=abc&lang=en",
+            "valid_hours": 24,
+        })
+    );
+    for mail in [verify("Ama"), confirmation(order()), receipt(order())] {
+        let json = serde_json::to_value(&mail).expect("serialized");
+        assert_eq!(json["kind"], mail.kind());
+        assert_eq!(serde_json::from_value::<Mail>(json).expect("read"), mail);
+    }
+}

@@ -1,0 +1,72 @@
+//! The page to which the provider sends the shopper back. A visit proves nothing: the provider is asked.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+
+use super::model::PaymentStatus;
+use super::store;
+use crate::app::App;
+use crate::flows::settle;
+use crate::platform::error::{Error, Result};
+use crate::platform::http::Query;
+use crate::platform::http::pages;
+
+#[derive(Debug, Deserialize)]
+struct Callback {
+    #[serde(default)]
+    reference: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ResultPage {
+    state: &'static str,
+    order_number: String,
+    amount_minor: i64,
+    currency: String,
+    pay_link: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct MessagePage {
+    title: &'static str,
+    text: &'static str,
+}
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/payments/callback", get(callback))
+}
+
+async fn callback(State(app): State<App>, Query(query): Query<Callback>) -> Result<Response> {
+    let found = store::find_by_reference(&mut *app.db.acquire().await?, &query.reference).await?;
+    let Some(payment) = found.filter(|payment| payment.reference == query.reference) else {
+        let page = MessagePage {
+            title: "We do not know this payment",
+            text: "The link is not complete, or it belongs to another shop. If money has left your account, write to us.",
+        };
+        let response = pages::respond(&app.config, "message.html", &page)?;
+        return Ok((StatusCode::NOT_FOUND, response).into_response());
+    };
+    let payment = match settle::verify(&app, payment.clone()).await {
+        Ok(payment) => payment,
+        // The webhook will tell; the shopper is not to worry.
+        Err(Error::External { .. }) => payment,
+        Err(error) => return Err(error),
+    };
+    let state = match payment.status {
+        PaymentStatus::Success => "paid",
+        PaymentStatus::Failed | PaymentStatus::Abandoned => "failed",
+        PaymentStatus::Created | PaymentStatus::Open | PaymentStatus::Flagged => "pending",
+    };
+    let page = ResultPage {
+        state,
+        order_number: payment.order_number,
+        amount_minor: payment.amount_minor,
+        currency: payment.currency,
+        pay_link: payment.authorization_url.filter(|_| state == "failed"),
+    };
+    pages::respond(&app.config, "payment_result.html", &page)
+}

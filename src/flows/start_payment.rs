@@ -1,0 +1,150 @@
+//! Opens a payment page for an unpaid order: the attempt is stored, then the provider is asked, then its answer is
+//! stored. A crash in between leaves an attempt that the next call takes up with the same reference.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use paystack::{InitializeTransaction, Metadata, Reference};
+
+use crate::app::App;
+use crate::features::inventory;
+use crate::features::orders::{self, Move, Status};
+use crate::features::payments::{self, NewPayment, Payment, PaymentStatus};
+use crate::platform::crypto::random_name;
+use crate::platform::error::{Error, Result};
+use crate::platform::ids::{OrderId, UserId};
+
+/// Starts a payment of this person's order, or gives the one that can still be paid.
+///
+/// # Errors
+/// `NotFound` for another person's order; `Conflict` when it is paid, closed or sold out by now; `Payment` when the
+/// provider refuses; `External` when it does not answer.
+pub async fn start(app: &App, order: OrderId, user: Option<UserId>, email: Option<&str>) -> Result<Payment> {
+    // The second round is for a reference that the provider knows and we lost the answer of.
+    for _ in 0..2 {
+        let (payment, buyer) = prepare(app, order, user, email).await?;
+        if payment.status == PaymentStatus::Open {
+            return Ok(payment);
+        }
+        let request = InitializeTransaction {
+            email: buyer,
+            amount: payment.amount_minor,
+            currency: payment.currency.clone(),
+            reference: Reference::new(payment.reference.clone()).map_err(Error::internal)?,
+            callback_url: Some(format!("{}/payments/callback", app.config.public_url())),
+            metadata: Metadata {
+                cancel_action: Some(format!(
+                    "{}/payments/callback?reference={}",
+                    app.config.public_url(),
+                    payment.reference
+                )),
+                fields: serde_json::Map::from_iter([("order_number".to_owned(), payment.order_number.clone().into())]),
+            },
+        };
+        match app.paystack.initialize(&request).await {
+            Ok(page) => {
+                let mut connection = app.db.acquire().await?;
+                let now = app.clock.now();
+                let opened =
+                    payments::open(&mut connection, payment.id, &page.authorization_url, &page.access_code, now)
+                        .await?;
+                if !opened {
+                    return Err(Error::conflict("This order was closed meanwhile."));
+                }
+                return Ok(Payment {
+                    status: PaymentStatus::Open,
+                    authorization_url: Some(page.authorization_url),
+                    access_code: Some(page.access_code),
+                    ..payment
+                });
+            }
+            Err(error) if error.is_duplicate_reference() => {
+                if let Some(open) = await_other_call(app, &payment).await? {
+                    return Ok(open);
+                }
+                let now = app.clock.now();
+                payments::abandon_open(&mut *app.db.acquire().await?, order, now).await?;
+            }
+            Err(error) if error.is_transient() => {
+                return Err(Error::External { service: "The payment provider", source: error.into() });
+            }
+            Err(error) => {
+                tracing::error!(order = %order, error = %error, "the provider refuses to start a payment");
+                let words = error.to_string();
+                payments::fail(&mut *app.db.acquire().await?, payment.id, Some(&words), app.clock.now()).await?;
+                return Err(Error::Payment(
+                    "The payment provider does not accept this payment. Write to the shop; your order is kept.".into(),
+                ));
+            }
+        }
+    }
+    Err(Error::Payment("The payment could not be started. Try again in a minute.".into()))
+}
+
+/// Stores the attempt and makes sure that the order's stock is set aside.
+async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&str>) -> Result<(Payment, String)> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let order = orders::lock(&mut tx, id)
+        .await?
+        .filter(|order| match order.user_id {
+            Some(owner) => user == Some(owner),
+            None => email == Some(order.email.as_str()),
+        })
+        .ok_or(Error::NotFound("The order"))?;
+    let Some(expires_at) = order.expires_at.filter(|at| order.status.awaits_payment() && *at > now) else {
+        return Err(Error::conflict(if order.status == Status::Cancelled || order.status.awaits_payment() {
+            "This order was given up because it was not paid in time. Please order again."
+        } else {
+            "This order is paid already."
+        }));
+    };
+    if let Some(attempt) = payments::find_by_order_open(&mut tx, id).await? {
+        tx.commit().await?;
+        return Ok((attempt, order.email));
+    }
+    // Never longer than the order lives, so that asking again and again holds nothing for ever.
+    let until = expires_at.min(now + TimeDelta::minutes(app.config.orders.reservation_minutes));
+    if !inventory::extend_reservations(&mut tx, id, until, now).await? {
+        return Err(Error::conflict("Something in this order has been sold meanwhile. Please order again."));
+    }
+    if order.status != Status::PendingPayment {
+        let change = Move {
+            from: order.status,
+            to: Status::PendingPayment,
+            event: "payment_retried",
+            actor: "customer",
+            actor_id: user,
+            note: None,
+            paid_minor: None,
+        };
+        orders::move_status(&mut tx, id, &change, now).await?;
+    }
+    let reference = format!("{}-{}", order.number, random_name(9)?);
+    let new = NewPayment {
+        order_id: id,
+        order_number: &order.number,
+        user_id: order.user_id,
+        reference: &reference,
+        amount_minor: order.total_minor,
+        currency: &order.currency,
+    };
+    payments::create(&mut tx, &new, now).await?;
+    let payment = payments::find_by_order_open(&mut tx, id).await?.ok_or(Error::NotFound("The payment"))?;
+    tx.commit().await?;
+    let products = inventory::products_of_order(&mut *app.db.acquire().await?, id).await?;
+    app.product_cache.forget(&products);
+    Ok((payment, order.email))
+}
+
+/// Another call may have started the same attempt a moment ago and be about to store its answer.
+async fn await_other_call(app: &App, payment: &Payment) -> Result<Option<Payment>> {
+    for _ in 0..10 {
+        let now = payments::find_by_reference(&mut *app.db.acquire().await?, &payment.reference).await?;
+        if let Some(open) = now.filter(|payment| payment.status == PaymentStatus::Open) {
+            return Ok(Some(open));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(None)
+}

@@ -1,0 +1,24 @@
+//! Every job of the application. A job that is not listed here is never run.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::features::auth::SendVerificationMail;
+use crate::features::webhooks::ProcessWebhook;
+use crate::flows::expire::Sweep;
+use crate::flows::order_mail::SendOrderMail;
+use crate::platform::jobs::{Registry, Runner};
+
+/// Starts the workers of this process.
+///
+/// # Errors
+/// When a job is registered twice or a setting is out of range.
+pub fn start(app: &App) -> anyhow::Result<Runner> {
+    let mut registry = Registry::new(app.clone());
+    registry.add::<ProcessWebhook>()?;
+    registry.add::<SendOrderMail>()?;
+    registry.add::<SendVerificationMail>()?;
+    registry.add::<Sweep>()?;
+    registry.every::<Sweep>(Duration::from_secs(app.config.jobs.sweep_seconds.max(1)), || Sweep {})?;
+    registry.start(&app.db, &app.config.jobs)
+}

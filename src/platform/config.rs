@@ -1,0 +1,443 @@
+//! Settings: `config/default.toml`, then a file, then the environment. All faults are reported together.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// Names that operators and platforms use anyway.
+const WELL_KNOWN: [(&str, &str); 6] = [
+    ("AGAPE_ENV", "server.environment"),
+    ("PORT", "server.port"),
+    ("DATABASE_URL", "database.url"),
+    ("PG_BIN", "database.bin_dir"),
+    ("PAYSTACK_SECRET_KEY", "payments.paystack_secret_key"),
+    ("AGAPE_DATA_DIR", "server.data_dir"),
+];
+
+/// Keys whose values never print.
+const SECRETS: [&str; 3] = ["database.url", "payments.paystack_secret_key", "payments.paystack_previous_secret_key"];
+
+/// The effective settings. Each field is described in `config/default.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "config/default.toml describes every key, and is what an operator reads")]
+pub struct Config {
+    pub server: Server,
+    pub log: Log,
+    pub database: Database,
+    pub store: Store,
+    pub auth: Auth,
+    pub cart: Cart,
+    pub orders: Orders,
+    pub shipping: Shipping,
+    pub tax: Tax,
+    pub payments: Payments,
+    pub mail: Mail,
+    pub jobs: Jobs,
+    pub cache: Cache,
+    pub lists: Lists,
+    pub inventory: Inventory,
+}
+
+macro_rules! sections {
+    ($($name:ident { $($field:ident: $type:ty,)+ })+) => {$(
+        /// A section of `config/default.toml`.
+        #[derive(Clone, Debug, Deserialize)]
+        #[expect(missing_docs, reason = "config/default.toml describes every key")]
+        pub struct $name { $(pub $field: $type,)+ }
+    )+};
+}
+
+sections! {
+    Server {
+        environment: Environment, host: IpAddr, port: u16, public_url: String, data_dir: PathBuf,
+        request_timeout_seconds: u64, shutdown_seconds: u64, body_limit_bytes: usize,
+        cors_origins: Vec<String>, trusted_proxies: Vec<IpAddr>,
+    }
+    Log { filter: String, format: LogFormat, }
+    Database {
+        url: SecretString, pool_min: u32, pool_max: u32, hot_pool_max: u32, acquire_timeout_ms: u64,
+        statement_timeout_ms: u64, lock_timeout_ms: u64, idle_in_transaction_timeout_ms: u64, bin_dir: String,
+    }
+    Store {
+        name: String, url: String, currency: String, support_email: String, accent: String, logo_url: String, address: String,
+        utc_offset_minutes: i32, demo_data: bool,
+    }
+    Auth {
+        issuer: String, audience: String, private_key_file: String, access_token_minutes: i64,
+        refresh_token_days: i64, refresh_grace_seconds: i64, lock_after_failures: i32, lock_minutes: i64,
+        verification_hours: i64, hash_memory_kib: u32, hash_passes: u32, hash_concurrency: usize,
+    }
+    Cart { guest_hours: i64, max_quantity: i32, }
+    Orders { reservation_minutes: i64, unpaid_minutes: i64, max_lines: usize, }
+    Shipping { standard_minor: i64, express_minor: i64, overnight_minor: i64, free_from_minor: i64, }
+    Tax { name: String, rate_basis_points: u32, }
+    Payments {
+        provider: String, paystack_secret_key: SecretString, paystack_previous_secret_key: SecretString,
+        paystack_url: String, timeout_seconds: u64,
+    }
+    Mail { provider: String, from: String, }
+    Jobs {
+        concurrency: usize, max_attempts: i16, retry_seconds: u64, timeout_seconds: u64, rescue_seconds: u64,
+        sweep_seconds: u64,
+    }
+    Cache { products: u64, product_seconds: u64, }
+    Lists { limit: i64, max_limit: i64, }
+    Inventory { low_stock: i32, }
+}
+
+/// Where this process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// A developer's machine; everything has a default.
+    Development,
+    /// A shop; what a shop must choose has no default.
+    Production,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, else JSON.
+    Auto,
+    /// For eyes.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+/// All that is wrong with the settings.
+#[derive(Debug)]
+pub struct Faults(pub Vec<String>);
+
+impl std::error::Error for Faults {}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the configuration has {} fault(s):", self.0.len())?;
+        for fault in &self.0 {
+            writeln!(f, "  - {fault}")?;
+        }
+        write!(f, "config/default.toml describes every setting; `agape config` shows the effective values")
+    }
+}
+
+/// The merged settings before they are typed; what `agape config` prints.
+#[derive(Debug)]
+pub struct Settings(Table);
+
+impl Settings {
+    /// Merges the defaults, the file and the environment. Unknown keys and values of a wrong type are faults.
+    pub fn load(file: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Self, Faults> {
+        let mut faults = Vec::new();
+        let mut table: Table = match DEFAULTS.parse() {
+            Ok(table) => table,
+            Err(error) => return Err(Faults(vec![format!("config/default.toml: {error}")])),
+        };
+        if let Some(path) = file {
+            match std::fs::read_to_string(path)
+                .map_err(|e| e.to_string())
+                .and_then(|text| text.parse::<Table>().map_err(|e| e.to_string().trim_end().to_owned()))
+            {
+                Ok(overrides) => merge(&mut table, &overrides, path, &mut faults),
+                Err(error) => faults.push(format!("{}: {error}", path.display())),
+            }
+        }
+        for (name, text) in env {
+            let key = match WELL_KNOWN.iter().find(|(known, _)| known == name) {
+                Some((_, key)) => (*key).to_owned(),
+                None => match name.strip_prefix("AGAPE_").filter(|rest| rest.contains("__")) {
+                    Some(rest) => rest.to_lowercase().replacen("__", ".", 1),
+                    None => continue,
+                },
+            };
+            let slot =
+                key.split_once('.').and_then(|(section, field)| table.get_mut(section)?.as_table_mut()?.get_mut(field));
+            match slot {
+                None => faults.push(format!("{name}: there is no setting {key}")),
+                Some(slot) => match parse_like(slot, text) {
+                    Ok(value) => *slot = value,
+                    Err(expected) => faults.push(format!("{name}: must be {expected}")),
+                },
+            }
+        }
+        if faults.is_empty() { Ok(Self(table)) } else { Err(Faults(faults)) }
+    }
+
+    /// The settings as TOML, with secrets masked.
+    pub fn masked(&self) -> String {
+        let mut table = self.0.clone();
+        for key in SECRETS {
+            if let Some((section, field)) = key.split_once('.')
+                && let Some(Value::String(text)) =
+                    table.get_mut(section).and_then(Value::as_table_mut).and_then(|s| s.get_mut(field))
+                && !text.is_empty()
+            {
+                *text = "********".into();
+            }
+        }
+        table.to_string()
+    }
+
+    /// The typed settings, checked across fields.
+    pub fn config(&self) -> Result<Config, Faults> {
+        let mut faults = Vec::new();
+        // Section by section, so that one wrong section does not hide another.
+        for (name, section) in &self.0 {
+            if let Err(error) = check_section(name, section) {
+                faults.push(error);
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Faults(faults));
+        }
+        let config = Config::deserialize(Value::Table(self.0.clone())).map_err(|e| Faults(vec![e.to_string()]))?;
+        config.check(&mut faults);
+        if faults.is_empty() { Ok(config) } else { Err(Faults(faults)) }
+    }
+}
+
+fn check_section(name: &str, section: &Value) -> Result<(), String> {
+    fn parse<T: for<'a> Deserialize<'a>>(name: &str, section: &Value) -> Result<(), String> {
+        T::deserialize(section.clone()).map(drop).map_err(|e| format!("{name}: {}", e.to_string().trim_end()))
+    }
+    match name {
+        "server" => parse::<Server>(name, section),
+        "log" => parse::<Log>(name, section),
+        "database" => parse::<Database>(name, section),
+        "auth" => parse::<Auth>(name, section),
+        "tax" => parse::<Tax>(name, section),
+        "jobs" => parse::<Jobs>(name, section),
+        _ => Ok(()),
+    }
+}
+
+fn merge(base: &mut Table, overrides: &Table, path: &Path, faults: &mut Vec<String>) {
+    for (section, values) in overrides {
+        let (Some(known), Some(values)) = (base.get_mut(section).and_then(Value::as_table_mut), values.as_table())
+        else {
+            faults.push(format!("{}: there is no section [{section}]", path.display()));
+            continue;
+        };
+        for (key, value) in values {
+            match known.get_mut(key) {
+                None => faults.push(format!("{}: there is no setting {section}.{key}", path.display())),
+                Some(slot) if slot.same_type(value) => *slot = value.clone(),
+                Some(slot) => {
+                    faults.push(format!("{}: {section}.{key} must be {}", path.display(), kind(slot)));
+                }
+            }
+        }
+    }
+}
+
+fn parse_like(example: &Value, text: &str) -> Result<Value, &'static str> {
+    let value = match example {
+        Value::Integer(_) => text.trim().parse().map(Value::Integer).ok(),
+        Value::Boolean(_) => text.trim().parse().map(Value::Boolean).ok(),
+        Value::Array(_) => Some(Value::Array(
+            text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(|t| Value::String(t.into())).collect(),
+        )),
+        _ => Some(Value::String(text.to_owned())),
+    };
+    value.ok_or(kind(example))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "a whole number",
+        Value::Boolean(_) => "true or false",
+        Value::Array(_) => "a list",
+        _ => "a text",
+    }
+}
+
+impl Config {
+    /// The settings of a test or of `make run`: the defaults and nothing else.
+    pub fn defaults() -> Result<Self, Faults> {
+        Settings::load(None, &BTreeMap::new())?.config()
+    }
+
+    /// Whether this is a shop with real money.
+    pub fn is_production(&self) -> bool {
+        self.server.environment == Environment::Production
+    }
+
+    /// Whether payments go to the built-in sandbox.
+    pub fn uses_sandbox(&self) -> bool {
+        matches!(self.payments.provider.as_str(), "" | "sandbox")
+    }
+
+    /// The address of this server for shoppers, without a trailing slash.
+    pub fn public_url(&self) -> String {
+        match self.server.public_url.trim_end_matches('/') {
+            "" => format!("http://localhost:{}", self.server.port),
+            url => url.to_owned(),
+        }
+    }
+
+    /// The address under which this process reaches itself.
+    pub fn local_url(&self) -> String {
+        let host = match self.server.host {
+            host if host.is_unspecified() => "localhost".to_owned(),
+            IpAddr::V6(host) => format!("[{host}]"),
+            host => host.to_string(),
+        };
+        format!("http://{host}:{}", self.server.port)
+    }
+
+    /// The address of the shop's own pages: the storefront, or this server where there is none.
+    pub fn store_url(&self) -> String {
+        match self.store.url.trim_end_matches('/') {
+            "" => self.public_url(),
+            url => url.to_owned(),
+        }
+    }
+
+    /// The request timeout.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.server.request_timeout_seconds)
+    }
+
+    fn check(&self, faults: &mut Vec<String>) {
+        let mut require = |ok: bool, fault: &str| {
+            if !ok {
+                faults.push(fault.to_owned());
+            }
+        };
+        let url = &self.server.public_url;
+        require(
+            url.is_empty() || url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https")),
+            "server.public_url: must be an http or https address",
+        );
+        require(self.database.pool_min <= self.database.pool_max, "database.pool_min: must not exceed pool_max");
+        require(self.database.pool_max >= 2, "database.pool_max: must be at least 2");
+        require(self.database.hot_pool_max >= 1, "database.hot_pool_max: must be at least 1");
+        require(
+            self.store.currency.len() == 3 && self.store.currency.bytes().all(|b| b.is_ascii_uppercase()),
+            "store.currency: must be three capital letters, such as NGN",
+        );
+        require(
+            matches!(self.payments.provider.as_str(), "" | "sandbox" | "paystack"),
+            "payments.provider: must be \"sandbox\" or \"paystack\"",
+        );
+        require(
+            matches!(self.mail.provider.as_str(), "" | "local"),
+            "mail.provider: must be \"local\"; no other provider is built in yet",
+        );
+        let key = self.payments.paystack_secret_key.expose_secret();
+        if self.payments.provider == "paystack" {
+            require(
+                key.starts_with("sk_test_") || key.starts_with("sk_live_"),
+                "payments.paystack_secret_key: must be a key that starts with sk_test_ or sk_live_ \
+                 (PAYSTACK_SECRET_KEY)",
+            );
+        }
+        require(
+            self.jobs.rescue_seconds > self.jobs.timeout_seconds,
+            "jobs.rescue_seconds: must exceed jobs.timeout_seconds",
+        );
+        require(self.jobs.concurrency > 0, "jobs.concurrency: must be at least 1");
+        require(self.jobs.max_attempts > 0, "jobs.max_attempts: must be at least 1");
+        require(self.cart.max_quantity > 0, "cart.max_quantity: must be at least 1");
+        require(
+            self.orders.reservation_minutes > 0 && self.orders.unpaid_minutes >= self.orders.reservation_minutes,
+            "orders.unpaid_minutes: must be at least reservation_minutes, which must be at least 1",
+        );
+        require(
+            self.lists.limit > 0 && self.lists.limit <= self.lists.max_limit,
+            "lists.limit: must be 1 to max_limit",
+        );
+        require(
+            self.auth.hash_memory_kib >= 8_192 && self.auth.hash_passes >= 1,
+            "auth.hash_memory_kib: must be at least 8192, with at least one pass",
+        );
+        let fees = [self.shipping.standard_minor, self.shipping.express_minor, self.shipping.overnight_minor];
+        require(fees.iter().all(|fee| *fee >= 0), "shipping: fees must not be negative");
+        require(self.tax.rate_basis_points <= 10_000, "tax.rate_basis_points: must be at most 10000 (100 %)");
+        if self.is_production() {
+            require(
+                url.starts_with("https://"),
+                "server.public_url: production needs the https address that shoppers use (AGAPE_SERVER__PUBLIC_URL)",
+            );
+            require(
+                !self.database.url.expose_secret().is_empty(),
+                "database.url: production needs its own PostgreSQL (DATABASE_URL)",
+            );
+            require(
+                !self.auth.private_key_file.is_empty(),
+                "auth.private_key_file: production needs a key file (AGAPE_AUTH__PRIVATE_KEY_FILE)",
+            );
+            require(
+                !self.payments.provider.is_empty(),
+                "payments.provider: production must choose \"paystack\", or \"sandbox\" for a rehearsal \
+                 (AGAPE_PAYMENTS__PROVIDER)",
+            );
+            require(
+                !self.mail.provider.is_empty(),
+                "mail.provider: production must choose how mail leaves (AGAPE_MAIL__PROVIDER)",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let config = Config::defaults().unwrap();
+        assert_eq!(config.public_url(), "http://localhost:3000");
+        assert!(config.uses_sandbox());
+    }
+
+    #[test]
+    fn the_environment_overrides_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[server]\nport = 4000\n[cart]\nmax_quantity = 3\n").unwrap();
+        let vars = env(&[("PORT", "4100"), ("AGAPE_CART__GUEST_HOURS", "48"), ("HOME", "/root")]);
+        let config = Settings::load(Some(file.path()), &vars).unwrap().config().unwrap();
+        assert_eq!((config.server.port, config.cart.max_quantity, config.cart.guest_hours), (4100, 3, 48));
+    }
+
+    #[test]
+    fn every_fault_of_a_source_is_listed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[server]\nport = \"x\"\nprot = 1\n[sevrer]\n").unwrap();
+        let vars = env(&[("PORT", "many"), ("AGAPE_CART__MAX", "3")]);
+        let faults = Settings::load(Some(file.path()), &vars).unwrap_err().0;
+        assert_eq!(faults.len(), 5, "{faults:#?}");
+    }
+
+    #[test]
+    fn production_lists_everything_that_is_missing() {
+        let settings = Settings::load(None, &env(&[("AGAPE_ENV", "production")])).unwrap();
+        let faults = settings.config().unwrap_err().0;
+        for key in ["server.public_url", "database.url", "auth.private_key_file", "payments.provider", "mail.provider"]
+        {
+            assert!(faults.iter().any(|fault| fault.starts_with(key)), "{key}: {faults:#?}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let vars = env(&[("DATABASE_URL", "postgres://u:hunter2@h/d"), ("PAYSTACK_SECRET_KEY", "sk_test_hunter2")]);
+        let settings = Settings::load(None, &vars).unwrap();
+        assert!(!settings.masked().contains("hunter2"));
+        assert!(!format!("{:?}", settings.config().unwrap()).contains("hunter2"));
+    }
+}

@@ -1,0 +1,236 @@
+//! Reads JSON bodies and reports every wrong field at once, not only the first.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::platform::error::{Error, FieldError, Result};
+
+/// A body with more wrong fields than this gets the first of them.
+const MAX_FAULTS: usize = 32;
+
+/// Reads `body` as a `T`.
+///
+/// # Errors
+/// `Validation` with the path and the failure of each field.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    match serde_path_to_error::deserialize(&mut deserializer) {
+        Ok(value) => match deserializer.end() {
+            Ok(()) => Ok(value),
+            Err(_) => Err(Error::field("", "the body has text after its JSON")),
+        },
+        Err(_) => Err(match serde_json::from_slice(body) {
+            Ok(value) => Error::Validation(faults::<T>(value)),
+            Err(error) if error.is_eof() && body.iter().all(u8::is_ascii_whitespace) => {
+                Error::field("", "the body is empty; send JSON")
+            }
+            Err(error) => {
+                Error::field("", format!("the body is not JSON (line {}, column {})", error.line(), error.column()))
+            }
+        }),
+    }
+}
+
+/// Serde stops at the first failure. So each failure is noted and then mended with a value that lets serde pass
+/// that point, until nothing fails any more or a failure cannot be mended.
+fn faults<T: DeserializeOwned>(mut body: Value) -> Vec<FieldError> {
+    let mut faults: Vec<FieldError> = Vec::new();
+    while let Err((path, message)) = attempt::<T>(&body) {
+        if faults.len() == MAX_FAULTS || faults.iter().any(|fault| fault.field == path) {
+            break;
+        }
+        faults.push(FieldError::new(path.clone(), message.clone()));
+        let mended = candidates(&message).into_iter().find_map(|candidate| {
+            let mut mended = body.clone();
+            set(&mut mended, &path, candidate)?;
+            match attempt::<T>(&mended) {
+                Err((next, _)) if next == path => None,
+                _ => Some(mended),
+            }
+        });
+        match mended {
+            Some(mended) => body = mended,
+            None => break,
+        }
+    }
+    faults
+}
+
+/// The path and the message of the first failure.
+fn attempt<T: DeserializeOwned>(body: &Value) -> std::result::Result<(), (String, String)> {
+    serde_path_to_error::deserialize::<_, T>(body.clone()).map(drop).map_err(|error| {
+        let mut path = error.path().to_string();
+        let message = error.inner().to_string();
+        // Serde reports a missing field at its parent.
+        if let Some(name) = quoted(&message, "missing field `") {
+            path = if path == "." { name } else { format!("{path}.{name}") };
+            return (path, "is required".into());
+        }
+        if let Some(name) = quoted(&message, "unknown field `") {
+            if path == "." {
+                path = name;
+            } else if path.rsplit('.').next() != Some(&name) {
+                path = format!("{path}.{name}");
+            }
+            return (path, "is not a field of this request".into());
+        }
+        let path = if path == "." { String::new() } else { path };
+        (path, readable(&message))
+    })
+}
+
+fn quoted(message: &str, before: &str) -> Option<String> {
+    let rest = message.strip_prefix(before)?;
+    Some(rest[..rest.find('`')?].to_owned())
+}
+
+/// Serde's words for a wrong type, in the words of the person who sent it.
+fn readable(message: &str) -> String {
+    match message.strip_prefix("invalid type: ").and_then(|m| m.split_once(", expected ")) {
+        Some((_, expected)) => {
+            let expected = match expected {
+                "a string" | "a borrowed string" | "string" => "a text",
+                "a boolean" => "true or false",
+                "a map" => "an object",
+                "a sequence" => "a list",
+                e if e.starts_with("struct ") => "an object",
+                e if matches!(e, "i16" | "i32" | "i64" | "u16" | "u32" | "u64" | "usize") => "a whole number",
+                e => e,
+            };
+            format!("must be {expected}")
+        }
+        None => match message.strip_prefix("unknown variant ") {
+            Some(rest) => match rest.split_once("expected ") {
+                Some((_, allowed)) => {
+                    format!(
+                        "must be {}",
+                        allowed.trim_start_matches("one of ").replace('`', "\"").replace(", ", " or ")
+                    )
+                }
+                None => "is not an allowed value".into(),
+            },
+            None if message.starts_with("invalid value: integer") => "is out of range".into(),
+            None if message.starts_with("UUID parsing failed") => "must be a UUID".into(),
+            None => message.to_owned(),
+        },
+    }
+}
+
+/// Values that may stand where a failure was; `null` removes an unknown field.
+fn candidates(message: &str) -> Vec<Value> {
+    if message == "is not a field of this request" {
+        return vec![Value::Null];
+    }
+    vec![
+        json!(""),
+        json!("x"),
+        json!(1),
+        json!(false),
+        json!([]),
+        json!({}),
+        json!("a@example.com"),
+        json!("+2348031234567"),
+        json!("00000000-0000-7000-8000-000000000000"),
+        json!("Mended#Value1"),
+    ]
+}
+
+/// Puts `value` at `path` (`items[0].quantity`); null removes an object's key.
+fn set(root: &mut Value, path: &str, value: Value) -> Option<()> {
+    let mut at = root;
+    let mut steps = path.split(['.', '[']).map(|s| s.trim_end_matches(']')).filter(|s| !s.is_empty()).peekable();
+    if steps.peek().is_none() {
+        *at = value;
+        return Some(());
+    }
+    while let Some(step) = steps.next() {
+        let last = steps.peek().is_none();
+        match at {
+            Value::Object(map) if last => {
+                if value.is_null() {
+                    map.remove(step);
+                } else {
+                    map.insert(step.to_owned(), value);
+                }
+                return Some(());
+            }
+            Value::Object(map) => at = map.get_mut(step)?,
+            Value::Array(list) => {
+                let slot = list.get_mut(step.parse::<usize>().ok()?)?;
+                if last {
+                    *slot = value;
+                    return Some(());
+                }
+                at = slot;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::text::{Email, Text};
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    #[expect(dead_code, reason = "only its reading is tested")]
+    struct Order {
+        email: Email,
+        note: Option<Text<1, 5>>,
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    #[expect(dead_code, reason = "only its reading is tested")]
+    struct Item {
+        product_id: uuid::Uuid,
+        quantity: i32,
+    }
+
+    fn fields(body: &str) -> Vec<(String, String)> {
+        match parse::<Order>(body.as_bytes()) {
+            Err(Error::Validation(faults)) => faults.into_iter().map(|f| (f.field, f.message)).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_wrong_field_is_reported() {
+        let faults = fields(
+            r#"{"email": "ama", "note": "too long", "total": 5, "items": [{"productId": "x", "quantity": "two"}, {"price": 1}]}"#,
+        );
+        let paths: Vec<&str> = faults.iter().map(|(path, _)| path.as_str()).collect();
+        for path in [
+            "email",
+            "note",
+            "total",
+            "items[0].productId",
+            "items[0].quantity",
+            "items[1].price",
+            "items[1].productId",
+            "items[1].quantity",
+        ] {
+            assert!(paths.contains(&path), "{path} is missing in {faults:#?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_said() {
+        for body in ["", " ", "{", "nonsense", "{\"email\":}", "[]", "null", "5", "{} {}", "\u{0}"] {
+            let faults = fields(body);
+            assert!(!faults.is_empty(), "{body}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_panics(body in ".{0,120}") {
+            let _ = parse::<Order>(body.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What happens around every handler: the request id, the log line, the metrics, panics, timeouts, headers.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::extract::client_ip;
+use crate::platform::error::Error;
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request being served, or an empty text outside of one.
+pub fn request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// The client's address, once the layer has found it.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientIp(pub IpAddr);
+
+/// The body limit in bytes, for the error message.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimit(pub usize);
+
+/// What the outermost layer needs.
+#[derive(Clone, Debug)]
+pub struct Outer {
+    /// Proxies whose forwarding header is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// How long a request may take.
+    pub timeout: Duration,
+    /// Bytes of a body.
+    pub body_limit: usize,
+    /// Whether to demand HTTPS of browsers.
+    pub hsts: bool,
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The outermost layer: takes or makes the request id, continues a trace, logs one line, counts, catches panics,
+/// bounds the time, and adds the security headers.
+pub async fn outer(State(outer): State<Outer>, request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(&X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| {
+            (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+        })
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    let mut response = REQUEST_ID.scope(id.clone(), serve(&outer, request, next, &id)).await;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if outer.hsts {
+        headers
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains"));
+    }
+    response
+}
+
+async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let trace =
+        request.headers().get("traceparent").and_then(|value| trace_id(value.to_str().ok()?)).unwrap_or_default();
+    let span = tracing::info_span!("request", request_id = %id, trace_id = trace, method = %method, path);
+    async {
+        let (mut parts, body) = request.into_parts();
+        if let Some(ip) = client_ip(&parts, &outer.trusted_proxies) {
+            parts.extensions.insert(ClientIp(ip));
+        }
+        parts.extensions.insert(BodyLimit(outer.body_limit));
+        let request = Request::from_parts(parts, body);
+        let handled = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(next.run(request)));
+        let response = match tokio::time::timeout(outer.timeout, handled).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => {
+                let text = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                Error::internal(anyhow::anyhow!("panic: {text}")).into_response()
+            }
+            Err(_) => Error::Unavailable(anyhow::anyhow!("the request took longer than {:?}", outer.timeout)).into_response(),
+        };
+        let status = response.status();
+        let elapsed = started.elapsed();
+        metrics::counter!(
+            "agape_http_requests_total", "method" => method.to_string(), "route" => route.clone(), "status" => status.as_str().to_owned()
+        )
+        .increment(1);
+        metrics::histogram!("agape_http_request_duration_seconds", "method" => method.to_string(), "route" => route)
+            .record(elapsed.as_secs_f64());
+        let milliseconds = elapsed.as_millis();
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), ms = milliseconds, "answered");
+        } else {
+            tracing::info!(status = status.as_u16(), ms = milliseconds, "answered");
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// The trace id of a W3C `traceparent` header: `00-<32 hex>-<16 hex>-<2 hex>`.
+fn trace_id(header: &str) -> Option<String> {
+    let mut parts = header.split('-');
+    let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
+    (hex(version, 2) && hex(trace, 32) && hex(span, 16) && trace.bytes().any(|b| b != b'0')).then(|| trace.to_owned())
+}
+
+/// The answer for an address that does not exist.
+pub async fn unknown_route() -> Error {
+    Error::NotFound("This address")
+}
+
+/// Gives the framework's own plain refusals (a wrong method, a body over the limit) the shape of all others.
+pub async fn shape_refusals(request: Request, next: Next) -> Response {
+    let method = request.method().to_string();
+    let limit = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
+    let response = next.run(request).await;
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+        value.as_bytes().starts_with(b"application/json") || value.as_bytes().starts_with(b"text/html")
+    });
+    let error = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed(method),
+        StatusCode::PAYLOAD_TOO_LARGE => Error::PayloadTooLarge { limit },
+        _ => return response,
+    };
+    if is_json {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let mut shaped: Response<Body> = error.into_response();
+    if let Some(allow) = allow {
+        shaped.headers_mut().insert(header::ALLOW, allow);
+    }
+    shaped
+}

@@ -1,0 +1,10 @@
+//! HTTP as every feature speaks it: the envelope, the extractors, the layers.
+
+pub mod envelope;
+pub mod extract;
+pub mod json;
+pub mod layers;
+pub mod pages;
+
+pub use envelope::{Answer, Envelope, ErrorEnvelope, Reply, created, deleted, ok};
+pub use extract::{Body, IdempotencyHeader, PathId, Query, RequestMeta};

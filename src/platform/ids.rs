@@ -1,0 +1,67 @@
+//! Typed ids. All are UUIDv7 (RFC 9562), so they sort by time of creation.
+
+/// Declares an id type over a UUID.
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+            serde::Serialize, serde::Deserialize, sqlx::Type, utoipa::ToSchema,
+        )]
+        #[serde(transparent)]
+        #[sqlx(transparent)]
+        #[schema(value_type = uuid::Uuid)]
+        pub struct $name(pub uuid::Uuid);
+
+        impl $name {
+            /// A new id, later than all before it.
+            #[expect(clippy::new_without_default, reason = "two new ids are never equal")]
+            pub fn new() -> Self {
+                Self(uuid::Uuid::now_v7())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    )+};
+}
+
+id! {
+    /// A person with an account.
+    UserId;
+    /// One sign-in on one device.
+    SessionId;
+    /// A node of the category tree.
+    CategoryId;
+    /// A product.
+    ProductId;
+    /// A picture of a product.
+    ImageId;
+    /// What is sold: one combination of a product's options.
+    VariantId;
+    /// A cart.
+    CartId;
+    /// A line of a cart.
+    CartItemId;
+    /// An order.
+    OrderId;
+    /// A line of an order.
+    OrderItemId;
+    /// One attempt to pay an order.
+    PaymentId;
+    /// A stored delivery of a provider's webhook.
+    WebhookEventId;
+    /// A mail in the delivery log.
+    EmailId;
+}

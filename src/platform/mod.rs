@@ -1,0 +1,16 @@
+//! What every feature stands on, and what knows no feature.
+
+pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod db;
+pub mod error;
+pub mod format;
+pub mod http;
+pub mod idempotency;
+pub mod ids;
+pub mod jobs;
+pub mod money;
+pub mod page;
+pub mod telemetry;
+pub mod text;

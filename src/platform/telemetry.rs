@@ -1,0 +1,62 @@
+//! Log lines and metrics.
+
+use std::io::IsTerminal;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::config::{Log, LogFormat};
+
+/// Starts logging to standard error.
+///
+/// # Errors
+/// When the filter is not valid, or logging has been started before.
+pub fn init_logs(config: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.filter)
+        .map_err(|e| anyhow::anyhow!("log.filter: {e}; use for example \"info,agape=debug\""))?;
+    let pretty = match config.format {
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    if pretty {
+        registry
+            .with(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr))
+            .try_init()?;
+    } else {
+        registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(true)
+                    .with_span_list(false)
+                    .with_writer(std::io::stderr),
+            )
+            .try_init()?;
+    }
+    Ok(())
+}
+
+/// Starts counting. In a process that holds several applications (tests), they share the counters.
+pub fn init_metrics() -> PrometheusHandle {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+            let builder = PrometheusBuilder::new();
+            let recorder = match builder.set_buckets(&buckets) {
+                Ok(builder) => builder.build_recorder(),
+                Err(_) => PrometheusBuilder::new().build_recorder(),
+            };
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another recorder counts already; /metrics stays empty");
+            }
+            handle
+        })
+        .clone()
+}

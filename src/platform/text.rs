@@ -1,0 +1,268 @@
+//! Texts that are checked where they enter: whoever holds one of these types holds a valid value.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A text without surrounding white space or control characters, of `MIN` to `MAX` characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Text<const MIN: usize, const MAX: usize>(String);
+
+impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, owned.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> FromStr for Text<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let length = text.chars().count();
+        if length < MIN && MIN == 1 {
+            Err("must not be empty".into())
+        } else if !(MIN..=MAX).contains(&length) {
+            Err(format!("must have {MIN} to {MAX} characters"))
+        } else if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            Err("must not contain control characters".into())
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .min_length(Some(MIN))
+            .max_length(Some(MAX))
+            .build()
+            .into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> ToSchema for Text<MIN, MAX> {
+    fn name() -> Cow<'static, str> {
+        Cow::Owned(format!("Text{MIN}To{MAX}"))
+    }
+}
+
+/// An e-mail address in lower case: a local part, one `@`, a domain with a point (RFC 5321 lengths).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Email(String);
+
+impl Email {
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Email {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const INVALID: &str = "must be an e-mail address, such as ama@example.com";
+        let text = text.trim().to_lowercase();
+        let (local, domain) = text.rsplit_once('@').ok_or(INVALID)?;
+        let local_ok = (1..=64).contains(&local.len())
+            && !local.starts_with('.')
+            && !local.ends_with('.')
+            && !local.contains("..")
+            && local.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c));
+        let domain_ok = domain.len() <= 253
+            && domain.contains('.')
+            && domain.split('.').all(|label| {
+                (1..=63).contains(&label.len())
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+                    && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+            });
+        if local_ok && domain_ok && text.len() <= 254 { Ok(Self(text)) } else { Err(INVALID) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Email {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl PartialSchema for Email {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
+            .max_length(Some(254))
+            .examples([serde_json::json!("ama@example.com")])
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for Email {}
+
+/// A telephone number in E.164, for example `+2348031234567`. National numbers are read as Nigerian:
+/// 0803…, 803…, 234803… and +234803… are one number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Phone(String);
+
+impl Phone {
+    /// The number.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Phone {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const INVALID: &str = "must be a telephone number, such as 0803 123 4567 or +233 24 123 4567";
+        let plain: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.')).collect();
+        let (international, digits) = match plain.strip_prefix('+').or_else(|| plain.strip_prefix("00")) {
+            Some(rest) => (true, rest),
+            None => (false, plain.as_str()),
+        };
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(INVALID);
+        }
+        let e164 = match digits.len() {
+            _ if international => digits.to_owned(),
+            11 if digits.starts_with('0') => format!("234{}", &digits[1..]),
+            10 if !digits.starts_with('0') => format!("234{digits}"),
+            11..=13 if !digits.starts_with('0') => digits.to_owned(),
+            _ => return Err(INVALID),
+        };
+        // National significant numbers of 8 digits and more; Nigeria's mobile numbers have 10.
+        let valid =
+            (8..=15).contains(&e164.len()) && !e164.starts_with('0') && (!e164.starts_with("234") || e164.len() == 13);
+        if valid { Ok(Self(format!("+{e164}"))) } else { Err(INVALID) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Phone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl PartialSchema for Phone {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .max_length(Some(32))
+            .examples([serde_json::json!("0803 123 4567")])
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for Phone {}
+
+/// The part of a URL that names a thing: lower-case letters and digits, joined by single hyphens. Empty when the text
+/// has neither.
+pub fn slugify(text: &str) -> String {
+    let mut slug = String::new();
+    for c in text.chars().flat_map(char::to_lowercase) {
+        let plain = match c {
+            'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ạ' => "a",
+            'è' | 'é' | 'ê' | 'ë' | 'ẹ' | 'ɛ' => "e",
+            'ì' | 'í' | 'î' | 'ï' | 'ị' => "i",
+            'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ọ' | 'ɔ' => "o",
+            'ù' | 'ú' | 'û' | 'ü' | 'ụ' => "u",
+            'ç' => "c",
+            'ñ' | 'ŋ' | 'ṅ' => "n",
+            'ṣ' => "s",
+            'ß' => "ss",
+            c if c.is_ascii_alphanumeric() => {
+                slug.push(c);
+                continue;
+            }
+            // Apostrophes and combining accents vanish: "men's" is "mens".
+            '\'' | '’' | '\u{300}'..='\u{36f}' => continue,
+            _ if slug.is_empty() || slug.ends_with('-') => continue,
+            _ => "-",
+        };
+        slug.push_str(plain);
+    }
+    slug.truncate(120);
+    slug.trim_end_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_has_one_spelling() {
+        for text in ["08031234567", "8031234567", "2348031234567", "+234 803 123 4567", "00234-803-1234567"] {
+            assert_eq!(text.parse::<Phone>().unwrap().as_str(), "+2348031234567", "{text}");
+        }
+        assert_eq!("+233 24 123 4567".parse::<Phone>().unwrap().as_str(), "+233241234567");
+        for text in ["", "12", "phone", "+0803", "0803123456789", "+23480312345678"] {
+            assert!(text.parse::<Phone>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_folded_and_checked() {
+        assert_eq!(" Ama@Example.COM ".parse::<Email>().unwrap().as_str(), "ama@example.com");
+        for text in ["", "ama", "@b.co", "a@b", "a b@c.co", "a@b..co", "a@-b.co", "a@b.co\nBcc: x@y.zz", "a,b@c.co"] {
+            assert!(text.parse::<Email>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn slugs_are_plain() {
+        for (text, slug) in [
+            ("Aṣọ-Òkè  (Gold)", "aso-oke-gold"),
+            ("Men’s Agbádá", "mens-agbada"),
+            ("--", ""),
+            ("Kente / 6 yards", "kente-6-yards"),
+        ] {
+            assert_eq!(slugify(text), slug);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_slug_is_its_own_slug(text in ".{0,80}") {
+            let slug = slugify(&text);
+            proptest::prop_assert_eq!(slugify(&slug), slug);
+        }
+
+        #[test]
+        fn parsing_never_panics(text in ".{0,80}") {
+            let _ = (text.parse::<Email>(), text.parse::<Phone>(), text.parse::<Text<1, 20>>());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Databases for tests, cloned from one migrated template on one private server.
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+
+/// A migrated database of its own. It is dropped with this value.
+pub struct TestDatabase {
+    pub url: String,
+    pub pool: PgPool,
+    name: String,
+}
+
+/// The server that `make test` starts.
+fn server() -> String {
+    std::env::var("AGAPE_TEST_POSTGRES").expect(
+        "these tests need a PostgreSQL server: run `make test`, or \
+         `cargo run -p private-postgres --bin with-postgres -- cargo test`",
+    )
+}
+
+async fn connect(database: &str) -> PgConnection {
+    let options: PgConnectOptions = server().parse().unwrap();
+    options.database(database).connect().await.unwrap()
+}
+
+fn url_of(name: &str) -> String {
+    let mut url = url::Url::parse(&server()).unwrap();
+    url.set_path(name);
+    url.to_string()
+}
+
+/// The name of the template, made by whichever test comes first.
+async fn template() -> String {
+    let name = "agape_template".to_owned();
+    let mut admin = connect("postgres").await;
+    // Tests run in processes of their own, so the lock is the server's.
+    admin.execute("select pg_advisory_lock(4711)").await.unwrap();
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(&name)
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    if !exists {
+        let half = format!("{name}_half");
+        admin.execute(AssertSqlSafe(format!("drop database if exists {half} with (force)"))).await.unwrap();
+        admin.execute(AssertSqlSafe(format!("create database {half}"))).await.unwrap();
+        agape::platform::db::migrate(&url_of(&half)).await.unwrap();
+        admin.execute(AssertSqlSafe(format!("alter database {half} rename to {name}"))).await.unwrap();
+    }
+    admin.close().await.unwrap();
+    name
+}
+
+impl TestDatabase {
+    pub async fn create() -> Self {
+        let template = template().await;
+        let name = format!("t_{}", uuid::Uuid::now_v7().simple());
+        let mut admin = connect("postgres").await;
+        admin
+            .execute(AssertSqlSafe(format!("create database {name} template {template} strategy file_copy")))
+            .await
+            .unwrap();
+        admin.close().await.unwrap();
+        let url = url_of(&name);
+        let pool = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();
+        Self { url, pool, name }
+    }
+
+    /// The number that a query gives.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// The text that a query gives.
+    pub async fn text(&self, sql: &'static str) -> Option<String> {
+        sqlx::query_scalar(sql).fetch_optional(&self.pool).await.unwrap()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        // A thread of its own, because a test's runtime cannot wait while it drops.
+        let dropped = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+                let mut admin = connect("postgres").await;
+                admin.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await.unwrap();
+            });
+        })
+        .join();
+        if dropped.is_err() && !std::thread::panicking() {
+            panic!("a test's database could not be dropped");
+        }
+    }
+}

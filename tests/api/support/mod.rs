@@ -1,0 +1,120 @@
+//! A shop for a test: its own database, its own server with workers and payment sandbox, and a client.
+
+mod client;
+mod database;
+mod seed;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agape::app::App;
+use agape::boot;
+use agape::features::auth::TokenKeys;
+use agape::platform::clock::Clock;
+use agape::platform::config::Config;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub use client::Answer;
+pub use database::TestDatabase;
+pub use seed::{Product, address, charge_success};
+
+/// The secret key of the sandbox.
+pub const PAYSTACK_KEY: &str = "sk_test_0000000000000000000000000000000000000000";
+
+/// A running shop. When it is dropped, its database and files are gone.
+pub struct TestApp {
+    pub app: App,
+    pub url: String,
+    pub http: reqwest::Client,
+    pub database: TestDatabase,
+    pub data_dir: tempfile::TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl TestApp {
+    /// A shop without products.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A shop with other settings.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let database = TestDatabase::create().await;
+        let data_dir = tempfile::tempdir().unwrap();
+        Self::on(database, data_dir, change).await
+    }
+
+    async fn on(database: TestDatabase, data_dir: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let mut config = Config::defaults().unwrap();
+        config.server.port = address.port();
+        config.server.host = address.ip();
+        config.server.public_url = format!("http://{address}");
+        config.server.data_dir = data_dir.path().to_owned();
+        config.server.shutdown_seconds = 5;
+        config.auth.private_key_file = signing_key().display().to_string();
+        // The cheapest hash that is allowed: what is tested is not argon2.
+        config.auth.hash_memory_kib = 8_192;
+        config.auth.hash_passes = 1;
+        config.payments.paystack_secret_key = SecretString::from(PAYSTACK_KEY);
+        config.jobs.retry_seconds = 1;
+        change(&mut config);
+        let app = boot::build(config, &database.url, Clock::default()).await.unwrap();
+        let routes = boot::routes(&app).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let served = app.clone();
+        let server = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            boot::serve(&served, listener, routes, stopped).await
+        });
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { app, url: format!("http://{address}"), http, database, data_dir, stop: Some(stop), server: Some(server) }
+    }
+
+    /// Stops the server as SIGTERM does, and waits for its end.
+    pub async fn stop(&mut self) {
+        if let (Some(stop), Some(server)) = (self.stop.take(), self.server.take()) {
+            let _ = stop.send(());
+            server.await.unwrap().unwrap();
+        }
+    }
+
+    /// Waits until `look` gives a value, and fails after 20 seconds.
+    pub async fn wait_for<T, F: Future<Output = Option<T>>>(&self, what: &str, look: impl Fn() -> F) -> T {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(value) = look().await {
+                return value;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "waited too long for {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until no job is left to do now. Jobs that are due later do not count.
+    pub async fn wait_for_jobs(&self) {
+        self.wait_for("the jobs", || async {
+            let open: i64 = self
+                .database
+                .count("select count(*) from river_job where state in ('available', 'running', 'retryable')")
+                .await;
+            (open == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+/// One signing key for all tests: making one takes longer than most of them.
+fn signing_key() -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("access-token.pem");
+    TokenKeys::load(&path, true, &Config::defaults().unwrap().auth).unwrap();
+    path
+}

@@ -1,0 +1,124 @@
+//! What tests need to exist.
+
+use agape::features::auth::{self, Role};
+use serde_json::{Value, json};
+
+use super::{PAYSTACK_KEY, TestApp};
+
+/// A product with one variant.
+#[derive(Clone, Debug)]
+pub struct Product {
+    pub id: String,
+    pub slug: String,
+    pub variant: String,
+}
+
+pub const PASSWORD: &str = "Test@1234";
+
+impl TestApp {
+    /// Registers a customer and gives the access token.
+    pub async fn customer(&self, email: &str) -> String {
+        let body = json!({"email": email, "password": PASSWORD, "name": "Ama Mensah"});
+        let data = self.post("/auth/register").json(&body).send().await.expect(201);
+        data["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes an account for a member of the staff and gives the access token.
+    pub async fn staff(&self, role: Role) -> String {
+        let email = format!("{}@agape.example", role.as_str());
+        auth::create_staff(&self.app, &email.parse().unwrap(), &PASSWORD.parse().unwrap(), "Staff", role)
+            .await
+            .unwrap();
+        self.login(&email).await
+    }
+
+    pub async fn login(&self, email: &str) -> String {
+        let body = json!({"email": email, "password": PASSWORD});
+        self.post("/auth/login").json(&body).send().await.expect(200)["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a product with one variant. `price` is in main units.
+    pub async fn product(&self, staff: &str, sku: &str, price: i64, stock: i64) -> Product {
+        let body = json!({"sku": sku, "title": format!("Kente {sku}"), "price": price, "inventory": stock});
+        let data = self.post("/products").token(staff).json(&body).send().await.expect(201);
+        let product = &data["product"];
+        Product {
+            id: product["id"].as_str().unwrap().to_owned(),
+            slug: product["slug"].as_str().unwrap().to_owned(),
+            variant: product["variants"][0]["id"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// What is available of a product.
+    pub async fn available(&self, product: &Product) -> i64 {
+        let data = self.get(&format!("/products/{}", product.id)).send().await.expect(200);
+        data["product"]["inventory"].as_i64().unwrap()
+    }
+
+    /// Orders one product directly. Gives the order.
+    pub async fn order(&self, token: &str, product: &Product, quantity: i64) -> Value {
+        let body = json!({
+            "items": [{"variantId": product.variant, "quantity": quantity}],
+            "shippingAddress": address(),
+        });
+        self.post("/orders").token(token).json(&body).send().await.expect(201)["order"].clone()
+    }
+
+    /// Opens the payment page of an order. Gives `{paymentId, authorizationUrl, accessCode, reference}`.
+    pub async fn initialize(&self, token: &str, order: &Value) -> Value {
+        let body = json!({"orderId": order["id"]});
+        self.post("/payments/initialize").token(token).json(&body).send().await.expect(200)
+    }
+
+    /// Presses "pay" on the payment page.
+    pub async fn pay(&self, payment: &Value) {
+        let page = payment["authorizationUrl"].as_str().unwrap();
+        let answer = self.post(page).form("action=pay&card=success").send().await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+    }
+
+    /// Waits until an order has a status, and gives it with its timeline.
+    pub async fn wait_for_status(&self, token: &str, order: &Value, status: &str) -> Value {
+        let path = format!("/orders/{}", order["id"].as_str().unwrap());
+        self.wait_for(&format!("the order to be {status}"), || async {
+            let order = self.get(&path).token(token).send().await.expect(200)["order"].clone();
+            (order["status"] == status).then_some(order)
+        })
+        .await
+    }
+
+    /// Delivers a webhook, signed with `key`.
+    pub async fn deliver(&self, body: &Value, key: &str) -> super::Answer {
+        let bytes = serde_json::to_vec(body).unwrap();
+        let signature = paystack::webhook::sign(&bytes, &key.into());
+        self.post("/webhooks/paystack").header("x-paystack-signature", &signature).raw(bytes).send().await
+    }
+
+    /// Sets the sandbox's faults.
+    pub async fn sandbox_faults(&self, faults: &Value) {
+        let answer = self.post("//sandbox/paystack/_control/faults").token(PAYSTACK_KEY).json(faults).send().await;
+        assert!((200..300).contains(&answer.status), "{}", answer.text);
+    }
+}
+
+/// A charge as Paystack reports it. `amount` is in minor units.
+pub fn charge_success(reference: &str, amount: i64, id: i64) -> Value {
+    json!({
+        "event": "charge.success",
+        "data": {
+            "id": id, "domain": "test", "status": "success", "reference": reference, "amount": amount,
+            "gateway_response": "Approved", "paid_at": "2026-11-22T10:00:00.000Z",
+            "created_at": "2026-11-22T09:59:00.000Z", "channel": "card", "currency": "NGN", "metadata": 0,
+            "fees": null, "customer": {"email": "ama@example.com"},
+            "authorization": {"authorization_code": "AUTH_x", "last4": "4081", "brand": "visa", "card_type": "visa "}
+        }
+    })
+}
+
+/// An address that the shop accepts.
+pub fn address() -> Value {
+    json!({
+        "firstName": "Ama", "lastName": "Mensah", "phone": "08031234567", "addressLine1": "1 Broad Street",
+        "city": "Lagos", "region": "Lagos", "country": "NG"
+    })
+}
