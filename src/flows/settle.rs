@@ -39,17 +39,23 @@ pub async fn verify(app: &App, payment: Payment) -> Result<Payment> {
     if matches!(payment.status, PaymentStatus::Success | PaymentStatus::Flagged) {
         return Ok(payment);
     }
-    match app.paystack.verify(&payment.reference).await {
-        Ok(transaction) => {
-            settle(app, &transaction).await?;
-        }
-        // The provider has not heard of it: the attempt was stored and never started.
-        Err(paystack::Error::NotFound) => return Ok(payment),
-        Err(error) => return Err(Error::External { service: "The payment provider", source: error.into() }),
-    }
+    ask(app, &payment.reference).await?;
     payments::find_by_reference(&mut *app.db.acquire().await?, &payment.reference)
         .await?
         .ok_or(Error::NotFound("The payment"))
+}
+
+/// Asks the provider about a reference and settles by its answer.
+///
+/// # Errors
+/// `External` when the provider does not answer.
+pub async fn ask(app: &App, reference: &str) -> Result<Outcome> {
+    match app.paystack.verify(reference).await {
+        Ok(transaction) => settle(app, &transaction).await,
+        // The attempt was stored and never started.
+        Err(paystack::Error::NotFound) => Ok(Outcome::Ignored("the provider does not know the reference")),
+        Err(error) => Err(Error::External { service: "The payment provider", source: error.into() }),
+    }
 }
 
 /// Settles by what the provider says about a transaction.

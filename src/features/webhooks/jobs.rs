@@ -32,13 +32,16 @@ impl Job<App> for ProcessWebhook {
             Ok(event) => event,
             Err(error) => return self.fail(app, error.into()).await,
         };
-        let (status, outcome) = match event.charge() {
-            None => ("ignored", "no handler for this kind of event".to_owned()),
-            Some(Err(error)) => return self.fail(app, error.into()).await,
-            Some(Ok(transaction)) => match settle::settle(app, &transaction).await? {
-                Outcome::Ignored(reason) => ("ignored", reason.to_owned()),
-                outcome => ("processed", format!("{outcome:?}")),
-            },
+        let outcome = match (event.charge(), event.reference()) {
+            (None, _) => Outcome::Ignored("no handler for this kind of event"),
+            (Some(Ok(transaction)), _) => settle::settle(app, &transaction).await?,
+            // Shortened bodies exist; the provider tells the rest when asked.
+            (Some(Err(_)), Some(reference)) => settle::ask(app, reference).await?,
+            (Some(Err(error)), None) => return self.fail(app, error.into()).await,
+        };
+        let (status, outcome) = match outcome {
+            Outcome::Ignored(reason) => ("ignored", reason.to_owned()),
+            outcome => ("processed", format!("{outcome:?}")),
         };
         store::finish(&mut *app.db.acquire().await?, self.event_id, status, &outcome, app.clock.now()).await?;
         Ok(())
