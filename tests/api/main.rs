@@ -5,6 +5,7 @@
 
 mod carts;
 mod concurrency;
+mod crash;
 mod journey;
 mod orders;
 mod payments;

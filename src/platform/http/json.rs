@@ -132,6 +132,8 @@ fn candidates(message: &str) -> Vec<Value> {
         json!("+2348031234567"),
         json!("00000000-0000-7000-8000-000000000000"),
         json!("Mended#Value1"),
+        json!("NG"),
+        json!("2026-01-01T00:00:00Z"),
     ]
 }
 

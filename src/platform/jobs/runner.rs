@@ -119,6 +119,8 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
     pub fn start(self, db: &Db, config: &Config) -> anyhow::Result<Runner> {
         let queue = QueueConfig::new(config.concurrency).with_fetch_poll_interval(Duration::from_secs(1));
         let maintenance = MaintenanceConfig::default()
+            // A leader that dies is replaced ten seconds after its interval.
+            .with_elect_interval(Duration::from_secs(2))
             .with_rescue_after(Duration::from_secs(config.rescue_seconds))
             .with_rescuer_interval(Duration::from_secs(5))
             .with_scheduler_interval(Duration::from_secs(1));

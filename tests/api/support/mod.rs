@@ -87,9 +87,9 @@ impl TestApp {
         }
     }
 
-    /// Waits until `look` gives a value, and fails after 20 seconds.
+    /// Waits until `look` gives a value, and fails after a minute.
     pub async fn wait_for<T, F: Future<Output = Option<T>>>(&self, what: &str, look: impl Fn() -> F) -> T {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(value) = look().await {
                 return value;
