@@ -1,5 +1,6 @@
 //! From settings to a running server: the private database, migrations, the application, workers, the listener.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -117,16 +118,35 @@ pub fn routes(app: &App) -> anyhow::Result<Router> {
 /// When it is taken or not allowed; the message says which setting to change.
 pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::new(config.server.host, config.server.port);
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "port {} is taken by another program; stop it or choose another with PORT or server.port",
-            config.server.port
-        ),
-        std::io::ErrorKind::PermissionDenied => {
-            anyhow::anyhow!("port {} needs more rights than this user has; choose one above 1023", config.server.port)
+    let port = config.server.port;
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            if is_agape(config).await {
+                anyhow::bail!(
+                    "AGAPE is already running at {}; stop it first, or choose another PORT",
+                    config.local_url()
+                );
+            }
+            anyhow::bail!(
+                "port {port} is taken by another program; stop it, or choose another with PORT or server.port"
+            );
         }
-        _ => anyhow::anyhow!("{address} cannot be listened on: {error} (server.host, server.port)"),
-    })
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            anyhow::bail!("port {port} needs more rights than this user has; choose one above 1023")
+        }
+        Err(error) => anyhow::bail!("{address} cannot be listened on: {error} (server.host, server.port)"),
+    }
+}
+
+/// Whether what listens on our port answers as this program does.
+async fn is_agape(config: &Config) -> bool {
+    let ask = async {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+        let keys = client.get(format!("{}/.well-known/jwks.json", config.local_url())).send().await?;
+        Ok::<_, reqwest::Error>(keys.headers().contains_key("x-request-id") && keys.status().is_success())
+    };
+    ask.await.unwrap_or(false)
 }
 
 /// Serves until `stop` resolves, then stops: not ready, requests and jobs under way finish, at most the configured

@@ -51,8 +51,8 @@ pub fn totals(
     for line in lines {
         let line_total = line.unit_price.times(line.quantity)?;
         let line_tax = line_total.basis_points(tax.rate_basis_points)?;
-        totals.subtotal = totals.subtotal.add(line_total)?;
-        totals.tax = totals.tax.add(line_tax)?;
+        totals.subtotal = totals.subtotal.checked_add(line_total)?;
+        totals.tax = totals.tax.checked_add(line_tax)?;
         totals.lines.push((line_total, line_tax));
     }
     totals.shipping = Amount(match method {
@@ -61,7 +61,8 @@ pub fn totals(
         ShippingMethod::Express => shipping.express_minor,
         ShippingMethod::Overnight => shipping.overnight_minor,
     });
-    totals.total = totals.subtotal.sub(totals.discount)?.add(totals.shipping)?.add(totals.tax)?;
+    totals.total =
+        totals.subtotal.checked_sub(totals.discount)?.checked_add(totals.shipping)?.checked_add(totals.tax)?;
     Ok(totals)
 }
 

@@ -26,12 +26,12 @@ pub struct Overflow;
 
 impl Amount {
     /// The sum, or `Overflow`.
-    pub fn add(self, other: Self) -> Result<Self, Overflow> {
+    pub fn checked_add(self, other: Self) -> Result<Self, Overflow> {
         self.0.checked_add(other.0).map(Self).ok_or(Overflow)
     }
 
     /// The difference, or `Overflow`.
-    pub fn sub(self, other: Self) -> Result<Self, Overflow> {
+    pub fn checked_sub(self, other: Self) -> Result<Self, Overflow> {
         self.0.checked_sub(other.0).map(Self).ok_or(Overflow)
     }
 

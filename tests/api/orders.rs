@@ -70,6 +70,17 @@ async fn an_order_needs_goods_and_an_address() {
     assert_eq!(shop.post("/orders").json(&body).send().await.expect_error(400, "VALIDATION_ERROR"), ["email"]);
 }
 
+/// What costs nothing cannot be paid, so it cannot be ordered here.
+#[tokio::test]
+async fn an_order_costs_something() {
+    let shop = TestApp::with(|config| config.shipping.standard_minor = 0).await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "FREE", 0, 9).await;
+    let body = json!({"email": "a@example.com", "items": [{"productId": product.id, "quantity": 1}],
+                      "shippingAddress": address()});
+    assert_eq!(shop.post("/orders").json(&body).send().await.expect_error(400, "VALIDATION_ERROR"), ["items"]);
+}
+
 /// The price is the shop's at the moment of the order, whatever the cart said.
 #[tokio::test]
 async fn the_price_is_read_when_the_order_is_placed() {

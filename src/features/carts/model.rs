@@ -88,8 +88,8 @@ impl CartView {
                     notices.push(CartNotice::PriceChanged { previous_price: Amount(line.seen_price_minor) });
                 }
             }
-            subtotal = subtotal.add(total)?;
-            tax = tax.add(total.basis_points(tax_rate)?)?;
+            subtotal = subtotal.checked_add(total)?;
+            tax = tax.checked_add(total.basis_points(tax_rate)?)?;
             item_count += i64::from(line.quantity);
             items.push(CartItemView {
                 id: line.id,
@@ -116,7 +116,7 @@ impl CartView {
             discount: Amount(0),
             shipping: Amount(0),
             tax,
-            total: subtotal.add(tax)?,
+            total: subtotal.checked_add(tax)?,
             item_count,
         })
     }

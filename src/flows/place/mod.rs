@@ -199,6 +199,9 @@ fn draft(
     let priced: Vec<_> =
         lines.iter().map(|line| PricedLine { unit_price: Amount(line.price_minor), quantity: line.quantity }).collect();
     let totals = totals(&priced, request.shipping_method, &app.config.shipping, &app.config.tax)?;
+    if totals.total.0 == 0 {
+        return Err(Error::field("items", "cost nothing; write to the shop to get them"));
+    }
     let items = lines
         .iter()
         .zip(&totals.lines)
