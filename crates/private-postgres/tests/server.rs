@@ -125,16 +125,23 @@ fn survives_a_kill_of_the_server() {
     client.wait().unwrap();
 }
 
-/// Not a test: a program that owns a server and is killed by the tests.
+/// A server ends with an owner that ends in the ordinary way. With `HOLD` in its environment this test is that owner,
+/// for itself and for the tests that kill it.
 #[test]
-#[ignore = "run by other tests"]
-fn hold_server() {
-    let Some(data_dir) = std::env::var_os(common::HOLD) else {
+fn ends_with_its_owner() {
+    if let Some(data_dir) = std::env::var_os(common::HOLD) {
+        let _server = PrivatePostgres::start(&options(data_dir.as_ref())).unwrap();
+        // Lasts until the test that started us ends or kills us.
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
         return;
-    };
-    let _server = PrivatePostgres::start(&options(data_dir.as_ref())).unwrap();
-    // Lasts until the test that started us ends or kills us.
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    }
+    let directory = directory();
+    let mut owner = hold(directory.path());
+    let options = options(directory.path());
+    eventually("the server is ready", || attach(&options).unwrap());
+    drop(owner.stdin.take());
+    assert!(owner.wait().unwrap().success());
+    assert!(attach(&options).unwrap().is_none());
 }
 
 #[test]

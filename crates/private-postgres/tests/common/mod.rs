@@ -62,11 +62,11 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
     }
 }
 
-/// Runs the ignored test `hold_server` as a program that owns the server of
-/// `data_dir` until it is killed.
+/// Runs the test `ends_with_its_owner` as a program that owns the server of
+/// `data_dir` until it is killed or its input ends.
 pub(crate) fn hold(data_dir: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "hold_server", "--ignored"])
+        .args(["--exact", "ends_with_its_owner"])
         .env(HOLD, data_dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
