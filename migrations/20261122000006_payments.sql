@@ -72,6 +72,7 @@ create table webhook_events (
   deliveries int not null default 1,
   constraint webhook_events_once unique (provider, dedupe_key)
 );
+create index webhook_events_received on webhook_events (received_at) where status = 'received';
 create index webhook_events_reference on webhook_events (reference) where reference is not null;
 
 -- Delivery log, and the local mailbox.

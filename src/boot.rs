@@ -173,18 +173,22 @@ pub async fn serve(
         let _ = drained.send(());
     });
     let mut server = tokio::spawn(async move { server.await });
+    let mut deadline = tokio::time::Instant::now() + limit;
     tokio::select! {
         ended = &mut server => ended??,
         _ = drain => {
+            // One deadline for all of it: who waits for this process to end counts from the signal.
+            deadline = tokio::time::Instant::now() + limit;
             // Requests first: they may still enqueue.
-            if tokio::time::timeout(limit, &mut server).await.is_err() {
+            if tokio::time::timeout_at(deadline, &mut server).await.is_err() {
                 tracing::warn!("some requests took longer than {limit:?} and were cut off");
                 server.abort();
             }
         }
     }
-    workers.stop(limit).await;
+    workers.stop(deadline).await;
     waker.abort();
-    app.db.close().await;
+    // A request that was cut off may still hold a connection.
+    let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! The clock's work: reservations and unpaid orders end, and rows that nobody needs any more go.
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::cancel;
 use crate::app::App;
-use crate::features::{carts, inventory, orders};
+use crate::features::{carts, inventory, notifications, orders, webhooks};
 use crate::platform::error::Result;
 use crate::platform::idempotency;
 use crate::platform::ids::OrderId;
@@ -23,27 +24,47 @@ impl Job<App> for Sweep {
     const KIND: &'static str = "sweep";
 
     async fn run(self, app: &App) -> Result<(), JobError> {
-        expire_orders(app).await?;
-        release_reservations(app).await?;
-        let now = app.clock.now();
-        let mut connection = app.db.acquire().await?;
-        idempotency::sweep(&mut connection, now).await?;
-        carts::sweep_expired(&mut connection, now).await?;
-        Ok(())
+        // One that fails must not keep the others from their work.
+        let results = [
+            expire_orders(app).await,
+            release_reservations(app).await,
+            webhooks::requeue_forgotten(app).await,
+            forget(app).await,
+        ];
+        results.into_iter().collect::<Result<()>>().map_err(JobError::from)
     }
+}
+
+/// Removes rows that nobody needs any more.
+async fn forget(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    let mut connection = app.db.acquire().await?;
+    idempotency::sweep(&mut connection, now).await?;
+    carts::sweep_expired(&mut connection, now).await?;
+    notifications::forget_links(&mut connection, now - TimeDelta::hours(app.config.auth.verification_hours)).await
 }
 
 /// Gives up unpaid orders whose time is over.
 async fn expire_orders(app: &App) -> Result<()> {
     loop {
         let due = orders::overdue(&mut *app.db.acquire().await?, app.clock.now(), BATCH).await?;
+        let mut failure = None;
         for id in &due {
-            expire_order(app, *id).await?;
+            if let Err(error) = expire_order(app, *id).await {
+                tracing::error!(order = %id, error = %error, "an order could not be given up");
+                failure = Some(error);
+            }
         }
-        if i64::try_from(due.len()).is_ok_and(|n| n < BATCH) {
-            return Ok(());
+        match failure {
+            Some(error) => return Err(error),
+            None if is_full(&due) => {}
+            None => return Ok(()),
         }
     }
+}
+
+fn is_full(batch: &[OrderId]) -> bool {
+    i64::try_from(batch.len()).is_ok_and(|n| n >= BATCH)
 }
 
 async fn expire_order(app: &App, id: OrderId) -> Result<()> {
@@ -67,19 +88,31 @@ async fn release_reservations(app: &App) -> Result<()> {
     loop {
         let now = app.clock.now();
         let due = inventory::orders_with_expired_reservations(&mut *app.db.acquire().await?, now, BATCH).await?;
+        let mut failure = None;
         for id in &due {
-            let mut tx = app.db.begin().await?;
-            let unpaid = orders::lock(&mut tx, *id).await?.is_some_and(|order| order.status.awaits_payment());
-            // The end may have been moved between the look and the lock.
-            if unpaid && inventory::release_expired(&mut tx, *id, now).await? > 0 {
-                orders::record_event(&mut tx, *id, "reservation_ended", "system", None, now).await?;
+            if let Err(error) = release_reservation(app, *id).await {
+                tracing::error!(order = %id, error = %error, "the stock of an order could not be freed");
+                failure = Some(error);
             }
-            let products = inventory::products_of_order(&mut tx, *id).await?;
-            tx.commit().await?;
-            app.product_cache.forget(&products);
         }
-        if i64::try_from(due.len()).is_ok_and(|n| n < BATCH) {
-            return Ok(());
+        match failure {
+            Some(error) => return Err(error),
+            None if is_full(&due) => {}
+            None => return Ok(()),
         }
     }
+}
+
+async fn release_reservation(app: &App, id: OrderId) -> Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    // The order may have been paid, or the end moved, between the look and the lock.
+    orders::lock(&mut tx, id).await?;
+    if inventory::release_expired(&mut tx, id, now).await? > 0 {
+        orders::record_event(&mut tx, id, "reservation_ended", "system", None, now).await?;
+    }
+    let products = inventory::products_of_order(&mut tx, id).await?;
+    tx.commit().await?;
+    app.product_cache.forget(&products);
+    Ok(())
 }

@@ -93,20 +93,24 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
         })
         .ok_or(Error::NotFound("The order"))?;
     let Some(expires_at) = order.expires_at.filter(|at| order.status.awaits_payment() && *at > now) else {
-        return Err(Error::conflict(if order.status == Status::Cancelled || order.status.awaits_payment() {
+        return Err(Error::conflict(if order.status.awaits_payment() && order.expires_at.is_none() {
+            "A payment of this order has arrived that the shop has to look at first. Please do not pay again."
+        } else if order.status == Status::Cancelled || order.status.awaits_payment() {
             "This order was given up because it was not paid in time. Please order again."
         } else {
             "This order is paid already."
         }));
     };
-    if let Some(attempt) = payments::find_by_order_open(&mut tx, id).await? {
-        tx.commit().await?;
-        return Ok((attempt, order.email));
-    }
     // Never longer than the order lives, so that asking again and again holds nothing for ever.
     let until = expires_at.min(now + TimeDelta::minutes(app.config.orders.reservation_minutes));
     if !inventory::extend_reservations(&mut tx, id, until, now).await? {
         return Err(Error::conflict("Something in this order has been sold meanwhile. Please order again."));
+    }
+    if let Some(attempt) = payments::find_by_order_open(&mut tx, id).await? {
+        let products = inventory::products_of_order(&mut tx, id).await?;
+        tx.commit().await?;
+        app.product_cache.forget(&products);
+        return Ok((attempt, order.email));
     }
     if order.status != Status::PendingPayment {
         let change = Move {
@@ -131,8 +135,8 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
     };
     payments::create(&mut tx, &new, now).await?;
     let payment = payments::find_by_order_open(&mut tx, id).await?.ok_or(Error::NotFound("The payment"))?;
+    let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;
-    let products = inventory::products_of_order(&mut *app.db.acquire().await?, id).await?;
     app.product_cache.forget(&products);
     Ok((payment, order.email))
 }

@@ -346,6 +346,10 @@ impl Config {
             self.jobs.rescue_seconds > self.jobs.timeout_seconds,
             "jobs.rescue_seconds: must exceed jobs.timeout_seconds",
         );
+        require(
+            self.payments.timeout_seconds < self.server.request_timeout_seconds.min(self.jobs.timeout_seconds),
+            "payments.timeout_seconds: must be below server.request_timeout_seconds and jobs.timeout_seconds",
+        );
         require(self.jobs.concurrency > 0, "jobs.concurrency: must be at least 1");
         require(self.jobs.max_attempts > 0, "jobs.max_attempts: must be at least 1");
         require(self.cart.max_quantity > 0, "cart.max_quantity: must be at least 1");

@@ -53,7 +53,7 @@ pub(super) struct Refresh {
 }
 
 /// The token of a verification mail.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VerifyEmail {
     token: String,
@@ -89,7 +89,7 @@ impl From<User> for UserView {
 
 /// A signed-in user. The refresh token is in the cookie `agape_refresh`, and here only for a request that sent
 /// `X-Token-Transport: body`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SessionView {
     user: UserView,
@@ -116,8 +116,12 @@ fn refresh_cookie(app: &App, value: String, expires: Option<DateTime<Utc>>) -> C
         .build()
 }
 
-fn session(app: &App, jar: CookieJar, headers: &HeaderMap, signed_in: SignedIn) -> (CookieJar, SessionView) {
-    let in_body = headers.get("x-token-transport").is_some_and(|value| value == "body");
+/// Whether a client that signs in wants the refresh token in the body, because it keeps no cookies.
+fn wants_body(headers: &HeaderMap) -> bool {
+    headers.get("x-token-transport").is_some_and(|value| value == "body")
+}
+
+fn session(app: &App, jar: CookieJar, in_body: bool, signed_in: SignedIn) -> (CookieJar, SessionView) {
     let view = SessionView {
         user: signed_in.user.into(),
         access_token: signed_in.access_token,
@@ -148,7 +152,7 @@ pub(super) async fn register(
 ) -> Result<(CookieJar, Reply<SessionView>)> {
     let Register { email, password, name, phone } = body.value;
     let signed_in = service::register(&app, Registration { email, password, name, phone }, &meta).await?;
-    let (jar, view) = session(&app, jar, &headers, signed_in);
+    let (jar, view) = session(&app, jar, wants_body(&headers), signed_in);
     Ok((jar, created(view).say("Welcome! Please confirm your e-mail address with the link we have sent you.")))
 }
 
@@ -169,7 +173,7 @@ pub(super) async fn login(
         return Err(Error::field("password", "must have at most 128 characters"));
     }
     let signed_in = service::login(&app, &body.value.email, &body.value.password, &meta).await?;
-    let (jar, view) = session(&app, jar, &headers, signed_in);
+    let (jar, view) = session(&app, jar, wants_body(&headers), signed_in);
     Ok((jar, ok(view)))
 }
 
@@ -199,11 +203,8 @@ pub(super) async fn refresh(
         }
     };
     let signed_in = service::refresh(&app, &token).await?;
-    let mut headers = headers;
-    if from_body {
-        headers.insert("x-token-transport", header::HeaderValue::from_static("body"));
-    }
-    let (jar, view) = session(&app, jar, &headers, signed_in);
+    // A token that came in the cookie stays where no script can read it, whatever the request asks for.
+    let (jar, view) = session(&app, jar, from_body, signed_in);
     Ok((jar, ok(view)))
 }
 

@@ -13,13 +13,13 @@ use crate::platform::error::{Error, Result};
 use crate::platform::http::Query;
 use crate::platform::http::pages;
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Link {
     #[serde(default)]
     token: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Page<'a> {
     state: &'a str,
     token: &'a str,

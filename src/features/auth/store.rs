@@ -19,7 +19,6 @@ pub(super) struct User {
 }
 
 /// What a login is checked against.
-#[derive(Debug)]
 pub(super) struct Credentials {
     pub id: UserId,
     pub password_hash: String,

@@ -53,6 +53,10 @@ pub(super) async fn add_item(
         _ => return Err(Error::field("variantId", "is required, because this product has several variants")),
     };
     let have = store::quantity_of(&mut tx, cart.id, offer.variant_id).await?;
+    let max_lines = app.config.orders.max_lines;
+    if have == 0 && store::count_lines(&mut tx, cart.id).await? >= max_lines {
+        return Err(Error::conflict(format!("A cart has at most {max_lines} lines. Order these first.")));
+    }
     let sum = have.saturating_add(quantity);
     check_quantity(app, sum, have, offer.available)?;
     store::set_line(&mut tx, cart.id, offer, sum, now).await?;

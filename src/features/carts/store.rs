@@ -174,6 +174,14 @@ pub(super) async fn quantity_of(c: &mut PgConnection, cart: CartId, variant: Var
     Ok(quantity.unwrap_or(0))
 }
 
+/// How many lines the cart has.
+pub(super) async fn count_lines(c: &mut PgConnection, cart: CartId) -> sqlx::Result<usize> {
+    let lines = sqlx::query_scalar!(r#"select count(*) as "count!" from cart_items where cart_id = $1"#, cart.0)
+        .fetch_one(c)
+        .await?;
+    Ok(usize::try_from(lines).unwrap_or(usize::MAX))
+}
+
 /// Sets how many of a variant the cart has, and counts the change.
 pub(super) async fn set_line(
     c: &mut PgConnection,

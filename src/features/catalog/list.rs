@@ -33,8 +33,8 @@ pub(super) enum CategoryOf {
 pub(super) struct Search {
     /// What the shopper typed.
     pub text: String,
-    /// All its words as prefixes, `ken:* & clo:*`, for a search while typing.
-    pub prefixes: String,
+    /// Its words, each the beginning of one, for a search while typing.
+    pub words: Vec<String>,
 }
 
 impl Search {
@@ -44,9 +44,9 @@ impl Search {
             .split(|c: char| !c.is_alphanumeric())
             .filter(|word| !word.is_empty())
             .take(12)
-            .map(|word| format!("{}:*", word.to_lowercase()))
+            .map(str::to_owned)
             .collect();
-        (!words.is_empty()).then(|| Self { text: text.chars().take(200).collect(), prefixes: words.join(" & ") })
+        (!words.is_empty()).then(|| Self { text: text.chars().take(200).collect(), words })
     }
 }
 
@@ -101,8 +101,9 @@ fn push_where(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
     if let Some(search) = &filter.search {
         query.push(" and (p.search @@ websearch_to_tsquery('english', fold(").push_bind(search.text.clone());
-        query.push(")) or p.search @@ to_tsquery('simple', fold(").push_bind(search.prefixes.clone());
-        query.push(")) or fold(").push_bind(search.text.clone()).push(") <% fold(p.title))");
+        query.push(")) or p.search @@ ");
+        push_prefixes(query, search);
+        query.push(" or fold(").push_bind(search.text.clone()).push(") <% fold(p.title))");
     }
     if let Some(price) = filter.min_price {
         query.push(" and p.price_minor >= ").push_bind(price);
@@ -132,12 +133,20 @@ fn push_where(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
 }
 
+/// All words as prefixes, `'ken':* & 'clo':*`. They are quoted after folding, because folding makes colons and
+/// apostrophes out of some letters.
+fn push_prefixes(query: &mut QueryBuilder<Postgres>, search: &Search) {
+    query.push("to_tsquery('simple', (select string_agg(quote_literal(fold(w)) || ':*', ' & ') from unnest(");
+    query.push_bind(search.words.clone()).push("::text[]) w))");
+}
+
 fn push_order(query: &mut QueryBuilder<Postgres>, filter: &Filter, sort: Sort) {
     match (sort, &filter.search) {
         (Sort::Relevance, Some(search)) => {
             query.push(" order by ts_rank(p.search, websearch_to_tsquery('english', fold(");
-            query.push_bind(search.text.clone()).push("))) + ts_rank(p.search, to_tsquery('simple', fold(");
-            query.push_bind(search.prefixes.clone()).push("))) + word_similarity(fold(");
+            query.push_bind(search.text.clone()).push("))) + ts_rank(p.search, ");
+            push_prefixes(query, search);
+            query.push(") + word_similarity(fold(");
             query.push_bind(search.text.clone()).push("), fold(p.title)) desc, p.id desc");
         }
         (Sort::Newest | Sort::Relevance, _) => {

@@ -4,6 +4,7 @@ mod mailbox;
 mod render;
 mod store;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::app::App;
@@ -41,6 +42,14 @@ pub async fn send(app: &App, tx: &mut PgConnection, new: NewMail) -> Result<()> 
         metrics::counter!("agape_mails_total", "kind" => new.mail.kind()).increment(1);
     }
     Ok(())
+}
+
+/// Removes links that have ended from the stored copies of mails: they are secrets, also when they are old.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn forget_links(connection: &mut PgConnection, sent_before: DateTime<Utc>) -> Result<()> {
+    Ok(store::blank_links(connection, sent_before).await?)
 }
 
 fn store_facts<'a>(config: &'a Config, url: &'a str) -> render::Store<'a> {

@@ -83,3 +83,15 @@ pub(super) async fn find(c: &mut PgConnection, id: EmailId) -> sqlx::Result<Opti
     .fetch_optional(c)
     .await
 }
+
+/// Blanks the stored copies of mails with links that have ended.
+pub(super) async fn blank_links(c: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update emails set html = '', body_text = '(removed: the link has ended)'
+         where kind = 'verify_email' and created_at < $1 and html <> ''",
+        before,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}

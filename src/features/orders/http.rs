@@ -104,10 +104,10 @@ pub(super) async fn place_order(
         return Err(Error::field("email", "is required for an order without an account"));
     }
     let idempotency = key.map(|key| idempotency::Request {
-        caller: match (&caller, &owner) {
+        // A guest is known by his address, which is in the body: his cart's token may change between two tries.
+        caller: match (&caller, &email) {
             (Some(identity), _) => identity.user_id.to_string(),
-            (None, Owner::Guest(token)) => hex::encode(token),
-            (None, _) => format!("guest {}", email.as_ref().map_or("", Email::as_str)),
+            (None, email) => format!("guest {}", email.as_ref().map_or("", Email::as_str)),
         },
         route: "POST /orders",
         key,

@@ -66,7 +66,8 @@ async fn callback(State(app): State<App>, Query(query): Query<Callback>) -> Resu
         order_number: payment.order_number,
         amount_minor: payment.amount_minor,
         currency: payment.currency,
-        pay_link: payment.authorization_url.filter(|_| state == "failed"),
+        // Not for one that was given up: its order is closed.
+        pay_link: payment.authorization_url.filter(|_| payment.status == PaymentStatus::Failed),
     };
     pages::respond(&app.config, "payment_result.html", &page)
 }

@@ -48,7 +48,7 @@ async fn store(app: &App, event: &paystack::webhook::Event, body: &[u8]) -> Resu
     let mut tx = app.db.begin().await?;
     let work = store::insert(&mut tx, &new, app.clock.now()).await?;
     if let Some(event_id) = work {
-        jobs::enqueue(&mut tx, &ProcessWebhook { event_id }, app.config.jobs.max_attempts).await?;
+        jobs::enqueue(&mut tx, &ProcessWebhook { event_id }, ProcessWebhook::TRIES).await?;
     }
     tx.commit().await?;
     if work.is_some() {

@@ -1,19 +1,26 @@
 //! Works on stored webhooks.
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::store;
 use crate::app::App;
 use crate::flows::settle::{self, Outcome};
+use crate::platform::error::Result;
 use crate::platform::ids::WebhookEventId;
-use crate::platform::jobs::{Job, JobError};
+use crate::platform::jobs::{self, Job, JobError};
 
 /// Does what a stored webhook says. The kinds nobody handles are kept.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ProcessWebhook {
     /// The stored delivery.
     pub event_id: WebhookEventId,
+}
+
+/// Whether a body leaves out what settling needs: its mode.
+fn is_shortened(transaction: &paystack::Transaction) -> bool {
+    matches!(&transaction.domain, paystack::Domain::Other(domain) if domain.is_empty())
 }
 
 #[async_trait]
@@ -34,10 +41,17 @@ impl Job<App> for ProcessWebhook {
         };
         let outcome = match (event.charge(), event.reference()) {
             (None, _) => Outcome::Ignored("no handler for this kind of event"),
-            (Some(Ok(transaction)), _) => settle::settle(app, &transaction).await?,
+            (Some(Ok(transaction)), _) if !is_shortened(&transaction) => settle::settle(app, &transaction).await?,
+
             // Shortened bodies exist; the provider tells the rest when asked.
-            (Some(Err(_)), Some(reference)) => settle::ask(app, reference).await?,
-            (Some(Err(error)), None) => return self.fail(app, error.into()).await,
+            (Some(_), Some(reference)) => match settle::ask(app, reference).await? {
+                Outcome::Ignored(reason) => return Err(JobError::Retry(anyhow::anyhow!(reason))),
+                outcome => outcome,
+            },
+            (Some(charge), None) => {
+                let cause = charge.err().map_or_else(|| anyhow::anyhow!("it names no reference"), Into::into);
+                return self.fail(app, cause).await;
+            }
         };
         let (status, outcome) = match outcome {
             Outcome::Ignored(reason) => ("ignored", reason.to_owned()),
@@ -49,10 +63,33 @@ impl Job<App> for ProcessWebhook {
 }
 
 impl ProcessWebhook {
+    /// Money hangs on it and the provider will not repeat what was answered with 200, so it is tried for hours.
+    pub const TRIES: i16 = 20;
+
     /// A body that is signed by the provider and cannot be read stays for a person to look at.
     async fn fail(self, app: &App, cause: anyhow::Error) -> Result<(), JobError> {
         let words = format!("{cause:#}");
         store::finish(&mut *app.db.acquire().await?, self.event_id, "failed", &words, app.clock.now()).await?;
         Err(JobError::Fail(cause))
     }
+}
+
+/// Puts events back to work that were stored some minutes ago and have no job any more.
+///
+/// # Errors
+/// The database's.
+pub async fn requeue_forgotten(app: &App) -> Result<()> {
+    let before = app.clock.now() - TimeDelta::minutes(5);
+    let forgotten = store::received_before(&mut *app.db.acquire().await?, before).await?;
+    for event_id in forgotten {
+        let job = ProcessWebhook { event_id };
+        let mut tx = app.db.begin().await?;
+        if !jobs::is_waiting::<App, _>(&mut tx, &job).await? {
+            tracing::warn!(event = %event_id, "a stored webhook had no job any more; it gets a new one");
+            jobs::enqueue(&mut tx, &job, ProcessWebhook::TRIES).await?;
+        }
+        tx.commit().await?;
+    }
+    app.waker.wake();
+    Ok(())
 }

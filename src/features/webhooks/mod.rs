@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub use jobs::ProcessWebhook;
+pub use jobs::{ProcessWebhook, requeue_forgotten};
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {

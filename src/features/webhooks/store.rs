@@ -67,3 +67,14 @@ pub(super) async fn finish(
     .await?;
     Ok(())
 }
+
+/// Events that were stored before that time and not worked on.
+pub(super) async fn received_before(c: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<Vec<WebhookEventId>> {
+    sqlx::query_scalar!(
+        r#"select id as "id: WebhookEventId" from webhook_events
+           where status = 'received' and received_at < $1 order by received_at limit 100"#,
+        before,
+    )
+    .fetch_all(c)
+    .await
+}

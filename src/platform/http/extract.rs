@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, OriginalUri, RawPathParams, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::{CONTENT_TYPE, USER_AGENT};
 use axum::http::request::Parts;
 use http_body_util::LengthLimitError;
@@ -148,15 +148,16 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestMeta {
 /// The address of the client: the peer, or, when the peer is a trusted proxy, the last address in `X-Forwarded-For`
 /// that is not one.
 pub fn client_ip(parts: &Parts, trusted: &[IpAddr]) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
     if !trusted.contains(&peer) {
         return Some(peer);
     }
-    let forwarded = parts.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    forwarded.rsplit(',').filter_map(|part| part.trim().parse().ok()).find(|ip| !trusted.contains(ip)).or(Some(peer))
-}
-
-/// The path as the client sent it.
-pub fn original_path(parts: &Parts) -> &str {
-    parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.path(), |uri| uri.path())
+    // A proxy may append a line of its own, so all lines count; what stands furthest right was added last.
+    let lines = parts.headers.get_all("x-forwarded-for").iter().rev().filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.rsplit(','))
+        .filter_map(|part| part.trim().parse::<IpAddr>().ok())
+        .map(|ip| ip.to_canonical())
+        .find(|ip| !trusted.contains(ip))
+        .or(Some(peer))
 }

@@ -8,6 +8,9 @@ use crate::platform::error::{Error, FieldError, Result};
 /// A body with more wrong fields than this gets the first of them.
 const MAX_FAULTS: usize = 32;
 
+/// Looking for every fault reads the body again and again, so a larger one gets its first fault only.
+const MAX_BYTES: usize = 32 * 1024;
+
 /// Reads `body` as a `T`.
 ///
 /// # Errors
@@ -20,6 +23,10 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
             Err(_) => Err(Error::field("", "the body has text after its JSON")),
         },
         Err(_) => Err(match serde_json::from_slice(body) {
+            Ok(value) if body.len() > MAX_BYTES => match attempt::<T>(&value) {
+                Err((path, message)) => Error::field(path, message),
+                Ok(()) => Error::field("", "the body is not valid"),
+            },
             Ok(value) => Error::Validation(faults::<T>(value)),
             Err(error) if error.is_eof() && body.iter().all(u8::is_ascii_whitespace) => {
                 Error::field("", "the body is empty; send JSON")

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -80,9 +80,14 @@ pub async fn outer(State(outer): State<Outer>, request: Request, next: Next) -> 
     response
 }
 
+const STANDARD_METHODS: [Method; 7] =
+    [Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE, Method::HEAD, Method::OPTIONS];
+
 async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
+    // A client may invent methods; they must not become labels.
+    let label = if STANDARD_METHODS.contains(&method) { method.to_string() } else { "other".to_owned() };
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let trace =
@@ -111,12 +116,12 @@ async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Respons
         let status = response.status();
         let elapsed = started.elapsed();
         metrics::counter!(
-            "agape_http_requests_total", "method" => method.to_string(), "route" => route.clone(), "status" => status.as_str().to_owned()
+            "agape_http_requests_total", "method" => label.clone(), "route" => route.clone(), "status" => status.as_str().to_owned()
         )
         .increment(1);
-        metrics::histogram!("agape_http_request_duration_seconds", "method" => method.to_string(), "route" => route)
+        metrics::histogram!("agape_http_request_duration_seconds", "method" => label, "route" => route)
             .record(elapsed.as_secs_f64());
-        let milliseconds = elapsed.as_millis();
+        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         if status.is_server_error() {
             tracing::warn!(status = status.as_u16(), ms = milliseconds, "answered");
         } else {

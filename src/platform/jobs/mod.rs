@@ -79,6 +79,24 @@ pub async fn enqueue_at<C, J: Job<C>>(
     Ok(())
 }
 
+/// Whether this very job waits, runs or will be tried again.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_waiting<C, J: Job<C>>(connection: &mut PgConnection, job: &J) -> Result<bool> {
+    let args = serde_json::to_value(job).map_err(Error::internal)?;
+    // The queue's tables are its own and come at run time, so this statement is not checked when it is compiled.
+    let waiting = sqlx::query_scalar(
+        "select exists (select from river_job where kind = $1 and args @> $2
+                        and state in ('available', 'running', 'retryable', 'scheduled'))",
+    )
+    .bind(J::KIND)
+    .bind(args)
+    .fetch_one(connection)
+    .await?;
+    Ok(waiting)
+}
+
 /// Tells the workers of every process that there is work, without delaying the commit that brought it.
 #[derive(Clone, Debug, Default)]
 pub struct Waker(Arc<Notify>);

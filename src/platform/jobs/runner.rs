@@ -147,12 +147,14 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Takes no more jobs, waits for those under way and, after `limit`, hands them back.
-    pub async fn stop(mut self, limit: Duration) {
-        if tokio::time::timeout(limit, self.handle.stop()).await.is_err()
-            && let Err(error) = self.handle.stop_and_cancel().await
-        {
-            tracing::warn!(error = %error, "jobs were cut off; they are rescued later");
+    /// Takes no more jobs, waits for those under way until `deadline`, and then hands them back.
+    pub async fn stop(mut self, deadline: tokio::time::Instant) {
+        if tokio::time::timeout_at(deadline, self.handle.stop()).await.is_ok() {
+            return;
+        }
+        let cut = tokio::time::timeout(Duration::from_secs(1), self.handle.stop_and_cancel()).await;
+        if !matches!(cut, Ok(Ok(()))) {
+            tracing::warn!("jobs were cut off; they are taken over later");
         }
     }
 }
