@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, reason = "a test that meets an error has failed")]
 #![expect(unreachable_pub, reason = "the support modules are read like a library")]
 
+mod auth;
 mod concurrency;
+mod http;
 mod journey;
 mod support;

@@ -127,21 +127,25 @@ pub(super) async fn login(app: &App, email: &str, password: &str, meta: &Request
         Err(_) => None,
     };
     let right = app.hasher.verify(password, known.as_ref().map(|k| k.password_hash.as_str())).await?;
-    let Some(known) = known else { return Err(refusal()) };
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let Some(known) = known else {
+        record(&mut tx, "user.login_failed", None, meta, now).await?;
+        tx.commit().await?;
+        return Err(refusal());
+    };
     let locked = known.locked_until.is_some_and(|until| until > now);
     if locked || !right || !store::accept_login(&mut tx, known.id, now).await? {
         if !right && !locked {
             let until = now + TimeDelta::minutes(config.lock_minutes);
             store::count_failure(&mut tx, known.id, config.lock_after_failures, until, now).await?;
         }
-        record(&mut tx, "user.login_failed", known.id, meta, now).await?;
+        record(&mut tx, "user.login_failed", Some(known.id), meta, now).await?;
         tx.commit().await?;
         return Err(refusal());
     }
     let signed_in = start_session(app, &mut tx, known.id, meta, now).await?;
-    record(&mut tx, "user.login", known.id, meta, now).await?;
+    record(&mut tx, "user.login", Some(known.id), meta, now).await?;
     tx.commit().await?;
     Ok(signed_in)
 }
@@ -149,7 +153,7 @@ pub(super) async fn login(app: &App, email: &str, password: &str, meta: &Request
 async fn record(
     tx: &mut PgConnection,
     action: &'static str,
-    user: UserId,
+    user: Option<UserId>,
     meta: &RequestMeta,
     now: DateTime<Utc>,
 ) -> Result<()> {
@@ -157,7 +161,7 @@ async fn record(
         actor: None,
         action,
         entity: "user",
-        entity_id: Some(user.to_string()),
+        entity_id: user.map(|id| id.to_string()),
         before: None,
         after: None,
     };

@@ -33,18 +33,21 @@ pub(super) enum CategoryOf {
 pub(super) struct Search {
     /// What the shopper typed.
     pub text: String,
-    /// All its words as prefixes, `ken:* & clo:*`, for a search while typing.
+    /// All its words as prefixes, `'ken':* & 'clo':*`, for a search while typing. Quoted, because some characters
+    /// lose their accents as operators (⑴ becomes (1)).
     pub prefixes: String,
 }
 
 impl Search {
     /// None when the text has no word.
     pub(super) fn new(text: &str) -> Option<Self> {
+        // Letters that lose their accent as a quotation mark (ŉ, ʼ) would end the quotes around a word.
+        let is_letter = |c: char| c.is_alphanumeric() && !matches!(c, 'ŉ' | '\u{2b0}'..='\u{2ff}');
         let words: Vec<String> = text
-            .split(|c: char| !c.is_alphanumeric())
+            .split(|c: char| !is_letter(c))
             .filter(|word| !word.is_empty())
             .take(12)
-            .map(|word| format!("{}:*", word.to_lowercase()))
+            .map(|word| format!("'{}':*", word.to_lowercase()))
             .collect();
         (!words.is_empty()).then(|| Self { text: text.chars().take(200).collect(), prefixes: words.join(" & ") })
     }

@@ -48,7 +48,8 @@ pub(super) async fn get_product(app: &App, name: &str) -> Result<CachedProduct> 
     let body =
         serde_json::to_vec(&Envelope::of(ProductData { product: ProductView::new(row, &app.config.public_url()) }))
             .map_err(Error::internal)?;
-    let etag = format!("\"{}\"", hex::encode(&sha256(&body)[..12]));
+    // Weak, because the same tag goes with the compressed body.
+    let etag = format!("W/\"{}\"", hex::encode(&sha256(&body)[..12]));
     let cached = CachedProduct { id, body: Bytes::from(body), etag: etag.into() };
     app.product_cache.put(name.to_owned(), cached.clone(), epoch).await;
     Ok(cached)

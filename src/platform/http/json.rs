@@ -16,7 +16,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => match deserializer.end() {
-            Ok(()) => Ok(value),
+            Ok(()) => refuse_nul(body).map(|()| value),
             Err(_) => Err(Error::field("", "the body has text after its JSON")),
         },
         Err(_) => Err(match serde_json::from_slice(body) {
@@ -29,6 +29,39 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
             }
         }),
     }
+}
+
+/// No text in the database can have a NUL. In JSON it can only stand as an escape.
+fn refuse_nul(body: &[u8]) -> Result<()> {
+    fn visit(value: &Value, path: String, faults: &mut Vec<FieldError>) {
+        match value {
+            Value::String(text) if text.contains('\0') => {
+                faults.push(FieldError::new(path, "must not contain the character NUL"));
+            }
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(i, value)| visit(value, format!("{path}[{i}]"), faults));
+            }
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    if key.contains('\0') {
+                        faults.push(FieldError::new(path.replace('\0', "?"), "must not contain the character NUL"));
+                    }
+                    visit(value, path, faults);
+                }
+            }
+            _ => {}
+        }
+    }
+    if !body.windows(6).any(|part| part == b"\\u0000") {
+        return Ok(());
+    }
+    let mut faults = Vec::new();
+    if let Ok(value) = serde_json::from_slice(body) {
+        visit(&value, String::new(), &mut faults);
+    }
+    faults.truncate(MAX_FAULTS);
+    if faults.is_empty() { Ok(()) } else { Err(Error::Validation(faults)) }
 }
 
 /// Serde stops at the first failure. So each failure is noted and then mended with a value that lets serde pass
