@@ -98,6 +98,8 @@ fn options(config: &Config, url: &str) -> anyhow::Result<PgConnectOptions> {
             ("statement_timeout", milliseconds(config.statement_timeout_ms)),
             ("lock_timeout", milliseconds(config.lock_timeout_ms)),
             ("idle_in_transaction_session_timeout", milliseconds(config.idle_in_transaction_timeout_ms)),
+            // How near a word of a title must be to what was typed: one wrong letter in five.
+            ("pg_trgm.word_similarity_threshold", "0.45".to_owned()),
         ])
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
         .log_statements(tracing::log::LevelFilter::Trace))

@@ -4,7 +4,9 @@
 #![expect(unreachable_pub, reason = "the support modules are read like a library")]
 
 mod auth;
+mod catalog;
 mod concurrency;
 mod http;
+mod import;
 mod journey;
 mod support;

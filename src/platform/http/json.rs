@@ -19,8 +19,15 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
             Ok(()) => refuse_nul(body).map(|()| value),
             Err(_) => Err(Error::field("", "the body has text after its JSON")),
         },
-        Err(_) => Err(match serde_json::from_slice(body) {
-            Ok(value) => Error::Validation(faults::<T>(value)),
+        Err(error) => Err(match serde_json::from_slice(body) {
+            Ok(value) => match faults::<T>(value) {
+                // Some faults, such as a field that comes twice, are gone once the body has been read as a value.
+                faults if faults.is_empty() => {
+                    let (path, message) = described(&error);
+                    Error::field(path, message)
+                }
+                faults => Error::Validation(faults),
+            },
             Err(error) if error.is_eof() && body.iter().all(u8::is_ascii_whitespace) => {
                 Error::field("", "the body is empty; send JSON")
             }
@@ -91,25 +98,34 @@ fn faults<T: DeserializeOwned>(mut body: Value) -> Vec<FieldError> {
 
 /// The path and the message of the first failure.
 fn attempt<T: DeserializeOwned>(body: &Value) -> std::result::Result<(), (String, String)> {
-    serde_path_to_error::deserialize::<_, T>(body.clone()).map(drop).map_err(|error| {
-        let mut path = error.path().to_string();
-        let message = error.inner().to_string();
-        // Serde reports a missing field at its parent.
-        if let Some(name) = quoted(&message, "missing field `") {
-            path = if path == "." { name } else { format!("{path}.{name}") };
-            return (path, "is required".into());
+    serde_path_to_error::deserialize::<_, T>(body.clone()).map(drop).map_err(|error| described(&error))
+}
+
+/// The path and the message of a failure.
+fn described(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
+    let mut path = error.path().to_string();
+    let message = error.inner().to_string();
+    // Where in the bytes it stands is of no use to a person.
+    let message = message.split(" at line ").next().unwrap_or_default();
+    // Serde reports a missing field at its parent.
+    if let Some(name) = quoted(message, "missing field `") {
+        path = if path == "." { name } else { format!("{path}.{name}") };
+        return (path, "is required".into());
+    }
+    if let Some(name) = quoted(message, "duplicate field `") {
+        path = if path == "." { name } else { path };
+        return (path, "is there twice".into());
+    }
+    if let Some(name) = quoted(message, "unknown field `") {
+        if path == "." {
+            path = name;
+        } else if path.rsplit('.').next() != Some(&name) {
+            path = format!("{path}.{name}");
         }
-        if let Some(name) = quoted(&message, "unknown field `") {
-            if path == "." {
-                path = name;
-            } else if path.rsplit('.').next() != Some(&name) {
-                path = format!("{path}.{name}");
-            }
-            return (path, "is not a field of this request".into());
-        }
-        let path = if path == "." { String::new() } else { path };
-        (path, readable(&message))
-    })
+        return (path, "is not a field of this request".into());
+    }
+    let path = if path == "." { String::new() } else { path };
+    (path, readable(message))
 }
 
 fn quoted(message: &str, before: &str) -> Option<String> {
