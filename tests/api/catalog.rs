@@ -93,7 +93,10 @@ async fn a_product_has_every_field_a_storefront_reads() {
     let images = product["images"].as_array().unwrap();
     assert_eq!(images.len(), 2);
     assert_eq!(images[0]["url"], format!("{}/media/demo/a.png", shop.url));
-    assert_eq!((&images[0]["alt"], &images[0]["type"], &images[0]["order"]), (&json!("Front"), &json!("main"), &json!(0)));
+    assert_eq!(
+        (&images[0]["alt"], &images[0]["type"], &images[0]["order"]),
+        (&json!("Front"), &json!("main"), &json!(0))
+    );
     assert_eq!((&images[1]["url"], &images[1]["type"]), (&json!("https://cdn.example/b.jpg"), &json!("texture")));
     let variants = product["variants"].as_array().unwrap();
     assert_eq!(variants.len(), 2);
@@ -132,7 +135,10 @@ async fn staff_keep_the_catalogue() {
     for (staff, sku) in [(&admin, "A"), (&merchant, "M")] {
         let product = create(&shop, staff, &json!({"sku": sku, "title": sku, "price": 100})).await;
         let changed = change(&shop, staff, &product, json!({"version": 1, "title": "New"})).await;
-        assert_eq!((&changed["title"], &changed["version"], &changed["price"]), (&json!("New"), &json!(2), &json!(100)));
+        assert_eq!(
+            (&changed["title"], &changed["version"], &changed["price"]),
+            (&json!("New"), &json!(2), &json!(100))
+        );
         let path = format!("/products/{}", product["id"].as_str().unwrap());
         shop.delete(&path).token(staff).send().await.expect(200);
         shop.delete(&path).token(staff).send().await.expect_error(404, "NOT_FOUND");
@@ -215,7 +221,8 @@ async fn skus_and_slugs_are_unique() {
         answer.expect_error(409, "CONFLICT");
     }
     let race = answers.iter().find(|answer| answer.status == 201).unwrap().body["data"]["product"].clone();
-    for (body, field) in [(json!({"version": 1, "sku": "ONE"}), "sku"), (json!({"version": 1, "slug": "first"}), "slug")]
+    for (body, field) in
+        [(json!({"version": 1, "sku": "ONE"}), "sku"), (json!({"version": 1, "slug": "first"}), "slug")]
     {
         let path = format!("/products/{}", race["id"].as_str().unwrap());
         let answer = shop.patch(&path).token(&admin).json(&body).send().await;
@@ -247,8 +254,7 @@ async fn a_stale_change_is_refused() {
         async move { (i, body) }
     });
     let bodies = join_all(calls).await;
-    let answers =
-        join_all(bodies.iter().map(|(_, body)| shop.patch(&path).token(&admin).json(body).send())).await;
+    let answers = join_all(bodies.iter().map(|(_, body)| shop.patch(&path).token(&admin).json(body).send())).await;
     let winners: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
     assert_eq!(winners.len(), 1);
     for answer in answers.iter().filter(|answer| answer.status != 200) {
@@ -291,17 +297,25 @@ async fn a_price_moves_the_variants_prices() {
 async fn money_is_a_number_of_two_decimals() {
     let shop = TestApp::start().await;
     let admin = shop.staff(Role::Admin).await;
-    for (i, (sent, shown)) in
-        [("45000.50", "45000.50"), ("45000", "45000"), ("0.1", "0.10"), ("1.500", "1.50"), ("0", "0"), ("19.99", "19.99")]
-            .iter()
-            .enumerate()
+    for (i, (sent, shown)) in [
+        ("45000.50", "45000.50"),
+        ("45000", "45000"),
+        ("0.1", "0.10"),
+        ("1.500", "1.50"),
+        ("0", "0"),
+        ("19.99", "19.99"),
+    ]
+    .iter()
+    .enumerate()
     {
         let body = format!(r#"{{"sku": "M{i}", "title": "M {i}", "price": {sent}}}"#);
         let answer = shop.post("/products").token(&admin).raw(body).send().await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         assert!(answer.text.contains(&format!("\"price\":{shown},")), "{sent}: {}", answer.text);
     }
-    for wrong in ["1.005", "-1", "\"5\"", "1e3", "true", "[1]", "{}", "null", "10000000000.01", "1E400", "99999999999999999999"] {
+    for wrong in
+        ["1.005", "-1", "\"5\"", "1e3", "true", "[1]", "{}", "null", "10000000000.01", "1E400", "99999999999999999999"]
+    {
         let body = format!(r#"{{"sku": "W", "title": "W", "price": {wrong}}}"#);
         let answer = shop.post("/products").token(&admin).raw(body).send().await;
         let fields = answer.expect_error(400, "VALIDATION_ERROR");
@@ -409,14 +423,21 @@ async fn filters_keep_what_they_say() {
         ("isFeatured=false", &["A", "C", "D", "LOOM-77"]),
         ("search=kente", &["A", "B"]),
         ("search=kente&inStock=true&category=cloth&maxPrice=100&tags=new&colors=Gold", &["A"]),
-        ("category=&minPrice=&tags=&colors=,,&inStock=&isFeatured=&search=&sortBy=&page=&limit=", &["A", "B", "C", "D", "LOOM-77"]),
+        (
+            "category=&minPrice=&tags=&colors=,,&inStock=&isFeatured=&search=&sortBy=&page=&limit=",
+            &["A", "B", "C", "D", "LOOM-77"],
+        ),
         ("utm_source=mail", &["A", "B", "C", "D", "LOOM-77"]),
     ] {
         assert_eq!(sorted_skus(&shop, &format!("?{query}")).await, expected, "{query}");
     }
     let categories = shop.get("/categories").send().await.expect(200);
-    let counts: Vec<_> =
-        categories["categories"].as_array().unwrap().iter().map(|c| (c["slug"].as_str().unwrap(), c["productCount"].as_i64().unwrap())).collect();
+    let counts: Vec<_> = categories["categories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| (c["slug"].as_str().unwrap(), c["productCount"].as_i64().unwrap()))
+        .collect();
     assert_eq!(counts, [("cloth", 1), ("kente", 1), ("royal-kente", 1), ("lace", 1)]);
 }
 
@@ -452,9 +473,15 @@ async fn pages_do_not_overlap() {
     .execute(&shop.database.pool)
     .await
     .unwrap();
-    for sort in ["sortBy=newest", "sortBy=created_at&sortOrder=asc", "sortBy=price", "sortBy=price&sortOrder=desc",
-        "sortBy=title", "sortBy=title&sortOrder=desc", "search=same"]
-    {
+    for sort in [
+        "sortBy=newest",
+        "sortBy=created_at&sortOrder=asc",
+        "sortBy=price",
+        "sortBy=price&sortOrder=desc",
+        "sortBy=title",
+        "sortBy=title&sortOrder=desc",
+        "search=same",
+    ] {
         let mut seen = std::collections::BTreeSet::new();
         for page in 1..=5 {
             let answer = shop.get(&format!("/products?{sort}&limit=5&page={page}")).send().await;
@@ -499,7 +526,7 @@ async fn search_finds_what_is_meant() {
         ("zzzzqqqq", &[]),
     ] {
         let mut found = find(&shop, words).await;
-        assert_eq!(found.first().is_some(), !expected.is_empty(), "{words}: {found:?}");
+        assert_eq!(found.is_empty(), expected.is_empty(), "{words}: {found:?}");
         if words.to_lowercase().starts_with("ken") {
             found.sort_by(|a, b| b.cmp(a));
         }
@@ -523,9 +550,29 @@ async fn no_search_fails() {
     }
     shop.get("/products/search").send().await.expect_error(400, "VALIDATION_ERROR");
     for words in [
-        "kente & | ! : * ( ) '", "kente' or 1=1 --", "a:*b", "<->", "kente <-> royal", "\"kente", "k\\'ente", "½ yard",
-        "⑴", "ŉ", "ʼya", "K'ente", "O\u{2019}Neil", "🧵", "布", "\u{202e}kente", "or", "not", "the", "a & !b:*",
-        &"kente ".repeat(60), &"x".repeat(3_000), &"é".repeat(500),
+        "kente & | ! : * ( ) '",
+        "kente' or 1=1 --",
+        "a:*b",
+        "<->",
+        "kente <-> royal",
+        "\"kente",
+        "k\\'ente",
+        "½ yard",
+        "⑴",
+        "ŉ",
+        "ʼya",
+        "K'ente",
+        "O\u{2019}Neil",
+        "🧵",
+        "布",
+        "\u{202e}kente",
+        "or",
+        "not",
+        "the",
+        "a & !b:*",
+        &"kente ".repeat(60),
+        &"x".repeat(3_000),
+        &"é".repeat(500),
     ] {
         let query: String = url::form_urlencoded::byte_serialize(words.as_bytes()).collect();
         for path in ["/products/search?q=", "/products?limit=3&search="] {
@@ -563,6 +610,7 @@ async fn new_stock_is_in_the_ledger() {
     crate::concurrency::assert_ledger(&shop).await;
     assert_eq!(shop.database.count("select sum(on_hand)::bigint from stock_levels").await, 11);
     assert_eq!(shop.database.count("select count(*) from stock_movements where reason = 'initial'").await, 3);
-    let bare = "select count(*) from variants v left join stock_levels s on s.variant_id = v.id where s.variant_id is null";
+    let bare =
+        "select count(*) from variants v left join stock_levels s on s.variant_id = v.id where s.variant_id is null";
     assert_eq!(shop.database.count(bare).await, 0);
 }

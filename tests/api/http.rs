@@ -10,7 +10,8 @@ use crate::support::TestApp;
 #[tokio::test]
 async fn broken_bodies_are_refused_in_the_one_shape() {
     let shop = TestApp::start().await;
-    for body in ["", " ", "{", "nonsense", "{\"email\":}", "[]", "null", "5", "\"text\"", "{} {}", "\u{0}", "\u{feff}{}"]
+    for body in
+        ["", " ", "{", "nonsense", "{\"email\":}", "[]", "null", "5", "\"text\"", "{} {}", "\u{0}", "\u{feff}{}"]
     {
         let answer = shop.post("/auth/login").raw(body).send().await;
         answer.expect_error(400, "VALIDATION_ERROR");
@@ -174,7 +175,8 @@ async fn a_request_id_is_taken_or_made() {
 #[tokio::test]
 async fn every_answer_has_the_security_headers() {
     let shop = TestApp::start().await;
-    for path in ["/products", "/nothing", "//", "//docs/", "//openapi.json", "//dev/mail", "//healthz", "//verify-email"]
+    for path in
+        ["/products", "/nothing", "//", "//docs/", "//openapi.json", "//dev/mail", "//healthz", "//verify-email"]
     {
         let answer = shop.get(path).send().await;
         assert_eq!(answer.header("x-content-type-options").as_deref(), Some("nosniff"), "{path}");

@@ -112,7 +112,10 @@ async fn a_changed_file_updates_without_resetting_stock() {
     assert_eq!(counts(&report), (0, 1, 1, 0));
     let changed = product(&shop, "kente").await;
     assert_eq!((&changed["price"], &changed["version"]), (&json!(99), &json!(2)));
-    assert_eq!((&changed["id"], &changed["slug"], &changed["createdAt"]), (&kente["id"], &kente["slug"], &kente["createdAt"]));
+    assert_eq!(
+        (&changed["id"], &changed["slug"], &changed["createdAt"]),
+        (&kente["id"], &kente["slug"], &kente["createdAt"])
+    );
     assert_eq!(stock(&changed), [is("K-G", 3), is("K-B", 3)]);
     assert_eq!(changed["variants"][0]["id"], kente["variants"][0]["id"]);
     assert_ledger(&shop).await;
@@ -163,8 +166,7 @@ async fn a_dry_run_stores_nothing() {
         assert_eq!(shop.database.count(sql).await, 0, "{sql}");
     }
     import(&shop, CLOTHS).await;
-    let report =
-        import_bytes(&shop, format!("{HEAD}{}", CLOTHS.replace("100.50", "99")).as_bytes(), true).await;
+    let report = import_bytes(&shop, format!("{HEAD}{}", CLOTHS.replace("100.50", "99")).as_bytes(), true).await;
     assert_eq!(counts(&report), (0, 1, 1, 0));
     assert_eq!(product(&shop, "kente").await["price"], 100.5);
 }
@@ -234,7 +236,8 @@ async fn files_that_went_through_a_spreadsheet_are_read() {
     let text = kente["description"].as_str().unwrap();
     assert!(text.contains("One") && text.contains("Two, three") && !text.contains('<'), "{text}");
     assert_eq!(kente["variants"][1]["value"], "Blue and white");
-    let barcode = shop.database.text("select string_agg(coalesce(barcode, '-'), ' ' order by position) from variants").await;
+    let barcode =
+        shop.database.text("select string_agg(coalesce(barcode, '-'), ' ' order by position) from variants").await;
     assert_eq!(barcode.as_deref(), Some("- 8712345678906"));
     let ruined: Vec<_> = report.problems.iter().filter(|p| p.severity == Severity::Warning).collect();
     assert_eq!((ruined[0].row, ruined[0].column.as_deref()), (2, Some("Variant Barcode")));
@@ -258,7 +261,14 @@ async fn a_clash_with_another_product_leaves_nothing_behind() {
     assert_eq!(shop.database.count("select count(*) from products").await, 3);
     assert_eq!(shop.database.count("select count(*) from categories").await, 0);
     assert_eq!(shop.database.count("select count(*) from variants where sku = 'K-G'").await, 0);
-    assert_eq!(shop.database.count("select on_hand::bigint from stock_levels s join variants v on v.id = s.variant_id where sku = 'K-B'").await, 4);
+    assert_eq!(
+        shop.database
+            .count(
+                "select on_hand::bigint from stock_levels s join variants v on v.id = s.variant_id where sku = 'K-B'"
+            )
+            .await,
+        4
+    );
     // The same article number twice in one file.
     let report = import(&shop, "a,A,,,,,true,,,SAME,,shopify,1,5,,,,,\nb,B,,,,,true,,,SAME,,shopify,1,5,,,,,\n").await;
     assert_eq!(counts(&report), (1, 0, 0, 1));

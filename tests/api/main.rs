@@ -5,6 +5,7 @@
 
 mod auth;
 mod catalog;
+mod cli;
 mod concurrency;
 mod http;
 mod import;

@@ -285,13 +285,9 @@ pub(super) async fn upsert_variants(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Upserted>> {
     let skus: Vec<_> = variants.iter().map(|v| v.sku.to_owned()).collect();
-    sqlx::query!(
-        "update variants set archived_at = $2 where product_id = $1 and archived_at is null",
-        product.0,
-        now,
-    )
-    .execute(&mut *c)
-    .await?;
+    sqlx::query!("update variants set archived_at = $2 where product_id = $1 and archived_at is null", product.0, now,)
+        .execute(&mut *c)
+        .await?;
     let ids: Vec<_> = variants.iter().map(|_| VariantId::new().0).collect();
     let options: Vec<_> = variants.iter().map(|v| v.options.clone()).collect();
     let prices: Vec<_> = variants.iter().map(|v| v.price_minor).collect();

@@ -73,7 +73,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                     std::error::Error::source(&rejection).map_or_else(|| rejection.to_string(), ToString::to_string);
                 // "page: invalid digit found in string"
                 let (field, message) = text.split_once(": ").unwrap_or(("", &text));
-                let is_number = ["invalid digit", "parse integer", "number too"].iter().any(|part| message.contains(part));
+                let is_number =
+                    ["invalid digit", "parse integer", "number too"].iter().any(|part| message.contains(part));
                 let message = if is_number { "must be a whole number" } else { message };
                 Err(Error::field(field, message))
             }

@@ -143,7 +143,7 @@ fn readable(message: &str) -> String {
                 "a map" => "an object",
                 "a sequence" => "a list",
                 e if e.starts_with("struct ") => "an object",
-                e if matches!(e, "i16" | "i32" | "i64" | "u16" | "u32" | "u64" | "usize") => "a whole number",
+                "i16" | "i32" | "i64" | "u16" | "u32" | "u64" | "usize" => "a whole number",
                 e => e,
             };
             format!("must be {expected}")
