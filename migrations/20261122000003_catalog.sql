@@ -67,7 +67,7 @@ create index products_search on products using gin (search);
 create index products_title_trigram on products using gin (fold(title) gin_trgm_ops);
 create index products_newest on products (created_at desc, id desc) where archived_at is null and is_active;
 create index products_price on products (price_minor, id) where archived_at is null and is_active;
-create index products_title on products (lower(title), id) where archived_at is null and is_active;
+create index products_title on products (fold(title), id) where archived_at is null and is_active;
 create index products_category on products (category_id, created_at desc, id desc) where archived_at is null and is_active;
 create index products_tags on products using gin (tags);
 

@@ -89,7 +89,7 @@ pub async fn build(mut config: Config, url: &str, clock: Clock) -> anyhow::Resul
         "" => config.server.data_dir.join("keys/access-token.pem"),
         file => PathBuf::from(file),
     };
-    let db = Db::connect(&config.database, url).await.context("the database cannot be reached")?;
+    let db = Db::connect(&config.database, url).await?;
     App::new(config, db, clock, &key)
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode
             ExitCode::SUCCESS
         }
         Command::Status => {
-            let status = db::migration_status(&server.url).await.context("the database cannot be reached")?;
+            let status = db::migration_status(&server.url).await?;
             for migration in &status {
                 let word = if migration.applied { "applied" } else { "missing" };
                 println!("{word}  {}  {}", migration.version, migration.description);

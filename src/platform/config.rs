@@ -319,6 +319,14 @@ impl Config {
             url.is_empty() || url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https")),
             "server.public_url: must be an http or https address",
         );
+        // Without the parser's message, which may quote the password.
+        let database = self.database.url.expose_secret();
+        require(
+            database.is_empty()
+                || url::Url::parse(database).is_ok_and(|u| matches!(u.scheme(), "postgres" | "postgresql"))
+                    && database.parse::<sqlx::postgres::PgConnectOptions>().is_ok(),
+            "database.url: must be like postgres://user:password@host/database (DATABASE_URL)",
+        );
         require(self.database.pool_min <= self.database.pool_max, "database.pool_min: must not exceed pool_max");
         require(self.database.pool_max >= 2, "database.pool_max: must be at least 2");
         require(self.database.hot_pool_max >= 1, "database.hot_pool_max: must be at least 1");

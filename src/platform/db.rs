@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::Context;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -40,6 +41,8 @@ impl Db {
         let options = options(config, url)?;
         // Statements that place orders unnest arrays, whose length the planner guesses wrongly for a custom plan.
         let hot = options.clone().options([("plan_cache_mode", "force_generic_plan")]);
+        // The pool would try again until its time is up; one try says at once what is wrong.
+        first_connection(options.clone()).await?.close().await?;
         Ok(Self {
             pool: pool(config, config.pool_min, config.pool_max).connect_with(options).await?,
             hot: pool(config, 1, config.hot_pool_max).connect_lazy_with(hot),
@@ -98,6 +101,8 @@ fn options(config: &Config, url: &str) -> anyhow::Result<PgConnectOptions> {
             ("statement_timeout", milliseconds(config.statement_timeout_ms)),
             ("lock_timeout", milliseconds(config.lock_timeout_ms)),
             ("idle_in_transaction_session_timeout", milliseconds(config.idle_in_transaction_timeout_ms)),
+            // How near a word of a title must be to what was typed: one wrong letter in five.
+            ("pg_trgm.word_similarity_threshold", "0.45".to_owned()),
         ])
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
         .log_statements(tracing::log::LevelFilter::Trace))
@@ -123,12 +128,26 @@ fn pool(config: &Config, min: u32, max: u32) -> PgPoolOptions {
         })
 }
 
+/// How long a first connection may take. A server that does not answer, as behind a firewall, takes minutes otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects once. The message names the server, never the password.
+async fn first_connection(options: PgConnectOptions) -> anyhow::Result<PgConnection> {
+    let socket = options.get_socket().map(|path| path.display().to_string());
+    let server = socket.unwrap_or_else(|| format!("{}:{}", options.get_host(), options.get_port()));
+    let connected = match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(connected) => connected.map_err(anyhow::Error::from),
+        Err(_) => Err(anyhow::anyhow!("no answer within {} seconds", CONNECT_TIMEOUT.as_secs())),
+    };
+    connected.with_context(|| format!("the database at {server} cannot be used (DATABASE_URL, database.url)"))
+}
+
 /// Makes the database of `url` on its server if it is not there.
 ///
 /// # Errors
 /// When the server cannot be reached or refuses.
 pub async fn create_if_missing(url: &str, name: &str) -> anyhow::Result<()> {
-    let mut server = PgConnectOptions::from_str(url)?.database("postgres").connect().await?;
+    let mut server = first_connection(PgConnectOptions::from_str(url)?.database("postgres")).await?;
     let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
         .bind(name)
         .fetch_one(&mut server)
@@ -157,7 +176,7 @@ pub struct MigrationStatus {
 /// # Errors
 /// When a migration fails, or an applied file was changed.
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
-    let mut connection = PgConnectOptions::from_str(url)?.application_name("agape migrate").connect().await?;
+    let mut connection = first_connection(PgConnectOptions::from_str(url)?.application_name("agape migrate")).await?;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(300);
     while !sqlx::query_scalar::<_, bool>("select pg_try_advisory_lock($1)")
         .bind(MIGRATION_LOCK)
@@ -183,7 +202,7 @@ pub async fn migrate(url: &str) -> anyhow::Result<()> {
 /// # Errors
 /// When the database cannot be reached.
 pub async fn migration_status(url: &str) -> anyhow::Result<Vec<MigrationStatus>> {
-    let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+    let mut connection = first_connection(PgConnectOptions::from_str(url)?).await?;
     let applied = applied(&mut connection).await?;
     connection.close().await?;
     Ok(migrations()

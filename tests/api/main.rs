@@ -3,9 +3,14 @@
 #![expect(clippy::expect_used, reason = "a test that meets an error has failed")]
 #![expect(unreachable_pub, reason = "the support modules are read like a library")]
 
+mod auth;
 mod carts;
+mod catalog;
+mod cli;
 mod concurrency;
 mod crash;
+mod http;
+mod import;
 mod journey;
 mod orders;
 mod payments;

@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 
 use super::model::Role;
 use crate::app::App;
@@ -24,14 +25,20 @@ pub struct Identity {
 /// Whoever asks: a signed-in person or a guest.
 pub type Caller = Option<Identity>;
 
+/// The session that whoever signs out names with his access token, which may be over. None without a token of ours.
+pub(super) fn session_to_end(headers: &HeaderMap, app: &App) -> Option<SessionId> {
+    let token = bearer(headers.get(AUTHORIZATION)?)?;
+    app.token_keys.check_signature(token).ok().map(|claims| claims.sid)
+}
+
+fn bearer(header: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 fn identify(parts: &Parts, app: &App) -> Result<Option<Identity>> {
     let Some(header) = parts.headers.get(AUTHORIZATION) else { return Ok(None) };
-    let token = header
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
+    let token = bearer(header)
         .ok_or_else(|| Error::Unauthenticated("Send the access token as \"Authorization: Bearer <token>\".".into()))?;
     let claims = app.token_keys.check(token, app.clock.now())?;
     Ok(Some(Identity { user_id: claims.sub, role: claims.role, session_id: claims.sid }))

@@ -9,7 +9,7 @@ use cookie::time;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::extract::Identity;
+use super::extract::{Identity, session_to_end};
 use super::model::{Password, Role};
 use super::service::{self, Registration, SignedIn};
 use super::store::User;
@@ -216,7 +216,6 @@ pub(super) async fn refresh(
 ))]
 pub(super) async fn logout(
     State(app): State<App>,
-    identity: Result<Option<Identity>>,
     jar: CookieJar,
     headers: HeaderMap,
     body: axum::body::Bytes,
@@ -226,8 +225,7 @@ pub(super) async fn logout(
         refuse_foreign_origin(&app, &headers)?;
     }
     let token = sent.refresh_token.or_else(|| jar.get(REFRESH_COOKIE).map(|cookie| cookie.value().to_owned()));
-    // An expired access token must not keep anybody signed in.
-    let session = identity.ok().flatten().map(|identity| identity.session_id);
+    let session = session_to_end(&headers, &app);
     service::logout(&app, session, token.as_deref()).await?;
     Ok((jar.add(refresh_cookie(&app, String::new(), None)), deleted("You are signed out.")))
 }

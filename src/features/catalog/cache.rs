@@ -19,7 +19,7 @@ pub(super) struct CachedProduct {
     pub id: ProductId,
     /// The whole JSON body.
     pub body: Bytes,
-    /// Its entity tag, quoted.
+    /// Its entity tag, weak and quoted.
     pub etag: Arc<str>,
 }
 

@@ -182,10 +182,10 @@ pub(super) async fn get_product(
     headers: HeaderMap,
 ) -> Result<Response> {
     let product = service::get_product(&app, &name).await?;
-    let known = headers
-        .get(IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == &*product.etag));
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|tags| {
+        let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        tags.split(',').map(plain).any(|tag| tag == "*" || tag == plain(&product.etag))
+    });
     let head = [(ETAG, &*product.etag), (CACHE_CONTROL, "no-cache")];
     Ok(if known {
         (StatusCode::NOT_MODIFIED, head).into_response()

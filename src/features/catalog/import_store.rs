@@ -110,13 +110,13 @@ async fn import_product(app: &App, product: &ImportedProduct, settings: ImportSe
     };
     let category_id = match &product.category {
         Some(name) if !slugify(name).is_empty() => {
-            Some(store::category_by_slug(&mut tx, name, &slugify(name), now).await?)
+            Some(store::category_by_slug(&mut tx, name, &slugify(name), now).await.map_err(refused)?)
         }
         _ => None,
     };
     let price = product.variants.iter().map(|v| v.price_minor).min().unwrap_or(0);
     let cheapest = product.variants.iter().find(|v| v.price_minor == price);
-    let sku = product.handle.to_uppercase().chars().take(64).collect::<String>();
+    let sku = as_sku(&product.handle);
     let fields = ProductFields {
         id: known.as_ref().map_or_else(ProductId::new, |(id, _)| *id),
         sku: &sku,
@@ -145,7 +145,7 @@ async fn import_product(app: &App, product: &ImportedProduct, settings: ImportSe
         is_active: product.is_active,
         metadata: &json!({}),
     };
-    let id = store::upsert_product(&mut tx, &fields, now).await.map_err(super::service::refusal)?;
+    let id = store::upsert_product(&mut tx, &fields, now).await.map_err(refused)?;
     let images: Vec<_> = product
         .images
         .iter()
@@ -156,25 +156,8 @@ async fn import_product(app: &App, product: &ImportedProduct, settings: ImportSe
             kind: if i == 0 { ImageType::Main } else { ImageType::Detail }.as_str(),
         })
         .collect();
-    store::replace_images(&mut tx, id, &images).await?;
-    let skus: Vec<String> = product
-        .variants
-        .iter()
-        .map(|variant| match &variant.sku {
-            Some(sku) => sku.clone(),
-            None => {
-                let values = variant.options.iter().map(|o| slugify(&o.value)).collect::<Vec<_>>().join("-");
-                let name = format!("{}-{values}", product.handle).to_uppercase();
-                let name = name.trim_end_matches('-');
-                // Long names are cut and told apart by a hash.
-                if name.len() <= 64 {
-                    name.to_owned()
-                } else {
-                    format!("{}-{}", &name[..51], hex::encode(&sha256(name.as_bytes())[..6]))
-                }
-            }
-        })
-        .collect();
+    store::replace_images(&mut tx, id, &images).await.map_err(refused)?;
+    let skus = variant_skus(product);
     let variants: Vec<_> = product
         .variants
         .iter()
@@ -189,7 +172,7 @@ async fn import_product(app: &App, product: &ImportedProduct, settings: ImportSe
             image_url: variant.image_url.as_deref(),
         })
         .collect();
-    let stored = store::upsert_variants(&mut tx, id, &variants, now).await.map_err(super::service::refusal)?;
+    let stored = store::upsert_variants(&mut tx, id, &variants, now).await.map_err(refused)?;
     if let Some(missing) = skus.iter().find(|sku| !stored.iter().any(|s| s.sku == **sku)) {
         return Err(Error::conflict(format!("another product has the sku {missing}")));
     }
@@ -202,7 +185,7 @@ async fn import_product(app: &App, product: &ImportedProduct, settings: ImportSe
             Some(NewLevel { variant_id: s.id, on_hand })
         })
         .collect();
-    inventory::receive(&mut tx, &levels, "import", now).await?;
+    inventory::receive(&mut tx, &levels, "import", now).await.map_err(refused)?;
     if settings.dry_run {
         // Everything was tried, so that the report is true; nothing stays.
         tx.rollback().await?;
@@ -210,6 +193,63 @@ async fn import_product(app: &App, product: &ImportedProduct, settings: ImportSe
         tx.commit().await?;
     }
     Ok(outcome)
+}
+
+/// The sku of each variant. Those without one in the file get one of the handle and the options' values; where two
+/// values have the same letters a-z, or none, a hash of the values tells them apart.
+fn variant_skus(product: &ImportedProduct) -> Vec<String> {
+    let made: Vec<Option<String>> = product
+        .variants
+        .iter()
+        .map(|variant| {
+            let values = variant.options.iter().map(|o| slugify(&o.value)).collect::<Vec<_>>().join("-");
+            variant.sku.is_none().then(|| as_sku(format!("{}-{values}", product.handle).trim_end_matches('-')))
+        })
+        .collect();
+    let taken = |i: usize, sku: &String| {
+        let others = product.variants.iter().zip(&made).enumerate().filter(|(other, _)| *other != i);
+        others.into_iter().any(|(_, (variant, made))| variant.sku.as_ref().or(made.as_ref()) == Some(sku))
+    };
+    made.iter()
+        .zip(&product.variants)
+        .enumerate()
+        .map(|(i, (made, variant))| match (&variant.sku, made) {
+            (Some(sku), _) => sku.clone(),
+            (None, Some(made)) if !taken(i, made) => made.clone(),
+            _ => {
+                let values: Vec<&str> = variant.options.iter().map(|o| o.value.as_str()).collect();
+                let hash = hex::encode(&sha256(values.join("\0").as_bytes())[..6]);
+                as_sku(&format!("{}-{hash}", product.handle))
+            }
+        })
+        .collect()
+}
+
+/// A name of `a-z`, `0-9` and `-` as a sku. Long names are cut and told apart by a hash.
+fn as_sku(name: &str) -> String {
+    let name = name.to_uppercase();
+    if name.chars().count() <= 64 {
+        return name;
+    }
+    let start: String = name.chars().take(51).collect();
+    format!("{start}-{}", hex::encode(&sha256(name.as_bytes())[..6]))
+}
+
+/// Says that the database refused a product for what is in it, if that is why a statement failed. Other failures end
+/// the import.
+fn refused(error: sqlx::Error) -> Error {
+    // 21000: a row twice in one statement; 22: a value that a type cannot hold; 23: a constraint.
+    let for_content = |code: &str| code == "21000" || code.starts_with("22") || code.starts_with("23");
+    match super::service::refusal(error) {
+        Error::Internal(cause) => match cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error) {
+            Some(database) if database.code().is_some_and(|code| for_content(&code)) => {
+                let rule = database.constraint().unwrap_or("a value that cannot be stored").to_owned();
+                Error::conflict(format!("the database refuses it ({rule})"))
+            }
+            _ => Error::Internal(cause),
+        },
+        other => other,
+    }
 }
 
 /// What the file says about a product, without where it says it.

@@ -162,10 +162,10 @@ fn push_order(query: &mut QueryBuilder<Postgres>, filter: &Filter, sort: Sort) {
             query.push(" order by p.price_minor desc, p.id desc");
         }
         (Sort::TitleUp, _) => {
-            query.push(" order by lower(p.title), p.id");
+            query.push(" order by fold(p.title), p.id");
         }
         (Sort::TitleDown, _) => {
-            query.push(" order by lower(p.title) desc, p.id desc");
+            query.push(" order by fold(p.title) desc, p.id desc");
         }
     }
 }

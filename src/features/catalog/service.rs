@@ -48,7 +48,8 @@ pub(super) async fn get_product(app: &App, name: &str) -> Result<CachedProduct> 
     let body =
         serde_json::to_vec(&Envelope::of(ProductData { product: ProductView::new(row, &app.config.public_url()) }))
             .map_err(Error::internal)?;
-    let etag = format!("\"{}\"", hex::encode(&sha256(&body)[..12]));
+    // Weak, because the same tag goes with the compressed body.
+    let etag = format!("W/\"{}\"", hex::encode(&sha256(&body)[..12]));
     let cached = CachedProduct { id, body: Bytes::from(body), etag: etag.into() };
     app.product_cache.put(name.to_owned(), cached.clone(), epoch).await;
     Ok(cached)
@@ -196,8 +197,16 @@ pub(super) async fn create_product(
         })
         .collect();
     let stored = store::upsert_variants(&mut tx, id, &rows, now).await.map_err(refusal)?;
-    if stored.len() != rows.len() {
-        return Err(Error::conflict("A variant of another product has one of these skus."));
+    let taken: Vec<_> = (0..)
+        .zip(&rows)
+        .filter(|(_, row)| !stored.iter().any(|s| s.sku == row.sku))
+        .map(|(i, _): (usize, _)| {
+            let field = if new.variants.is_empty() { "sku".to_owned() } else { format!("variants[{i}].sku") };
+            FieldError::new(field, "is the sku of another product's variant")
+        })
+        .collect();
+    if !taken.is_empty() {
+        return Err(Error::Conflict { message: "Another product has a variant with this sku.".into(), details: taken });
     }
     let levels: Vec<_> = stored
         .iter()
@@ -275,6 +284,7 @@ async fn record(
 pub(super) fn refusal(error: sqlx::Error) -> Error {
     let (field, message) = match violated_constraint(&error) {
         Some("products_sku_key") => ("sku", "is the sku of another product"),
+        Some("variants_sku_key") => ("sku", "is the sku of another product's variant"),
         Some("products_slug_key") => ("slug", "is the slug of another product"),
         Some("variants_options_key") => ("variants", "has the same combination of options twice"),
         Some("products_category_id_fkey") => return Error::field("categoryId", "is not a category"),

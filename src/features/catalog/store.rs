@@ -149,8 +149,8 @@ pub(super) struct ProductChange {
     pub is_active: Option<bool>,
 }
 
-/// Changes a product if it still has `version`. A changed price moves its variants' prices along. False when the
-/// product is gone or has another version.
+/// Changes a product if it still has `version`. A changed price moves its variants' prices along, and a variant
+/// without options keeps having the product's sku. False when the product is gone or has another version.
 pub(super) async fn update_product(
     c: &mut PgConnection,
     id: ProductId,
@@ -175,9 +175,12 @@ pub(super) async fn update_product(
                  version = p.version + 1, updated_at = $21
              from old where p.id = old.id
              returning p.id, p.price_minor - old.price_minor as difference),
-           repriced as (
-             update variants v set price_minor = v.price_minor + changed.difference
-             from changed where v.product_id = changed.id and changed.difference <> 0)
+           followed as (
+             update variants v
+             set price_minor = v.price_minor + changed.difference,
+                 sku = case when v.options = '[]' then coalesce($3, v.sku) else v.sku end
+             from changed
+             where v.product_id = changed.id and (changed.difference <> 0 or v.options = '[]' and $3 <> v.sku))
            select id from changed"#,
         id.0,
         version,
@@ -274,7 +277,7 @@ pub(super) struct Upserted {
 }
 
 /// Inserts or updates the variants of a product, in the given order, and archives those that are not among them.
-/// A variant is known by its sku.
+/// A variant is known by its sku. All are archived first, so that two of them may exchange their options.
 pub(super) async fn upsert_variants(
     c: &mut PgConnection,
     product: ProductId,
@@ -282,14 +285,9 @@ pub(super) async fn upsert_variants(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Upserted>> {
     let skus: Vec<_> = variants.iter().map(|v| v.sku.to_owned()).collect();
-    sqlx::query!(
-        "update variants set archived_at = $3 where product_id = $1 and archived_at is null and sku <> all($2)",
-        product.0,
-        &skus,
-        now,
-    )
-    .execute(&mut *c)
-    .await?;
+    sqlx::query!("update variants set archived_at = $2 where product_id = $1 and archived_at is null", product.0, now,)
+        .execute(&mut *c)
+        .await?;
     let ids: Vec<_> = variants.iter().map(|_| VariantId::new().0).collect();
     let options: Vec<_> = variants.iter().map(|v| v.options.clone()).collect();
     let prices: Vec<_> = variants.iter().map(|v| v.price_minor).collect();

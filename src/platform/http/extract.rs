@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::{CONTENT_TYPE, USER_AGENT};
 use axum::http::request::Parts;
-use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use super::json;
@@ -52,15 +52,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 /// `PayloadTooLarge`, or `Validation` when the client stopped sending.
 pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
     let limit = request.extensions().get::<super::layers::BodyLimit>().map_or(0, |limit| limit.0);
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        let mut cause: Option<&dyn std::error::Error> = Some(&rejection);
-        while let Some(error) = cause {
-            if error.is::<LengthLimitError>() {
-                return Error::PayloadTooLarge { limit };
-            }
-            cause = error.source();
-        }
-        Error::field("", "the body could not be read to its end")
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => Error::PayloadTooLarge { limit },
+        _ => Error::field("", "the body could not be read to its end"),
     })
 }
 
@@ -79,7 +73,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                     std::error::Error::source(&rejection).map_or_else(|| rejection.to_string(), ToString::to_string);
                 // "page: invalid digit found in string"
                 let (field, message) = text.split_once(": ").unwrap_or(("", &text));
-                let message = if message.contains("invalid digit") { "must be a whole number" } else { message };
+                let is_number =
+                    ["invalid digit", "parse integer", "number too"].iter().any(|part| message.contains(part));
+                let message = if is_number { "must be a whole number" } else { message };
                 Err(Error::field(field, message))
             }
         }
@@ -146,18 +142,26 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestMeta {
 }
 
 /// The address of the client: the peer, or, when the peer is a trusted proxy, the last address in `X-Forwarded-For`
-/// that is not one.
+/// that is not one. What stands before it, and before an entry that cannot be read, may have come from the client.
 pub fn client_ip(parts: &Parts, trusted: &[IpAddr]) -> Option<IpAddr> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
-    if !trusted.contains(&peer) {
-        return Some(peer);
+    let lines: Vec<_> = parts.headers.get_all("x-forwarded-for").iter().collect();
+    let entries = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let mut client = peer;
+    for entry in entries {
+        if !trusted.contains(&client) {
+            break;
+        }
+        let Some(ip) = forwarded_ip(entry) else { break };
+        client = ip;
     }
-    // A proxy may append a line of its own, so all lines count; what stands furthest right was added last.
-    let lines = parts.headers.get_all("x-forwarded-for").iter().rev().filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| line.rsplit(','))
-        .filter_map(|part| part.trim().parse::<IpAddr>().ok())
-        .map(|ip| ip.to_canonical())
-        .find(|ip| !trusted.contains(ip))
-        .or(Some(peer))
+    Some(client)
+}
+
+/// An address as proxies write it, some with a port.
+fn forwarded_ip(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?.trim();
+    let ip = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?;
+    Some(ip.to_canonical())
+}
 }

@@ -19,15 +19,22 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => match deserializer.end() {
-            Ok(()) => Ok(value),
+            Ok(()) => refuse_nul(body).map(|()| value),
             Err(_) => Err(Error::field("", "the body has text after its JSON")),
         },
-        Err(_) => Err(match serde_json::from_slice(body) {
-            Ok(value) if body.len() > MAX_BYTES => match attempt::<T>(&value) {
-                Err((path, message)) => Error::field(path, message),
-                Ok(()) => Error::field("", "the body is not valid"),
+        Err(error) => Err(match serde_json::from_slice(body) {
+            Ok(_) if body.len() > MAX_BYTES => {
+                let (path, message) = described(&error);
+                Error::field(path, message)
+            }
+            Ok(value) => match faults::<T>(value) {
+                // Some faults, such as a field that comes twice, are gone once the body has been read as a value.
+                faults if faults.is_empty() => {
+                    let (path, message) = described(&error);
+                    Error::field(path, message)
+                }
+                faults => Error::Validation(faults),
             },
-            Ok(value) => Error::Validation(faults::<T>(value)),
             Err(error) if error.is_eof() && body.iter().all(u8::is_ascii_whitespace) => {
                 Error::field("", "the body is empty; send JSON")
             }
@@ -36,6 +43,39 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
             }
         }),
     }
+}
+
+/// No text in the database can have a NUL. In JSON it can only stand as an escape.
+fn refuse_nul(body: &[u8]) -> Result<()> {
+    fn visit(value: &Value, path: String, faults: &mut Vec<FieldError>) {
+        match value {
+            Value::String(text) if text.contains('\0') => {
+                faults.push(FieldError::new(path, "must not contain the character NUL"));
+            }
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(i, value)| visit(value, format!("{path}[{i}]"), faults));
+            }
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    if key.contains('\0') {
+                        faults.push(FieldError::new(path.replace('\0', "?"), "must not contain the character NUL"));
+                    }
+                    visit(value, path, faults);
+                }
+            }
+            _ => {}
+        }
+    }
+    if !body.windows(6).any(|part| part == b"\\u0000") {
+        return Ok(());
+    }
+    let mut faults = Vec::new();
+    if let Ok(value) = serde_json::from_slice(body) {
+        visit(&value, String::new(), &mut faults);
+    }
+    faults.truncate(MAX_FAULTS);
+    if faults.is_empty() { Ok(()) } else { Err(Error::Validation(faults)) }
 }
 
 /// Serde stops at the first failure. So each failure is noted and then mended with a value that lets serde pass
@@ -65,25 +105,34 @@ fn faults<T: DeserializeOwned>(mut body: Value) -> Vec<FieldError> {
 
 /// The path and the message of the first failure.
 fn attempt<T: DeserializeOwned>(body: &Value) -> std::result::Result<(), (String, String)> {
-    serde_path_to_error::deserialize::<_, T>(body.clone()).map(drop).map_err(|error| {
-        let mut path = error.path().to_string();
-        let message = error.inner().to_string();
-        // Serde reports a missing field at its parent.
-        if let Some(name) = quoted(&message, "missing field `") {
-            path = if path == "." { name } else { format!("{path}.{name}") };
-            return (path, "is required".into());
+    serde_path_to_error::deserialize::<_, T>(body.clone()).map(drop).map_err(|error| described(&error))
+}
+
+/// The path and the message of a failure.
+fn described(error: &serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
+    let mut path = error.path().to_string();
+    let message = error.inner().to_string();
+    // Where in the bytes it stands is of no use to a person.
+    let message = message.split(" at line ").next().unwrap_or_default();
+    // Serde reports a missing field at its parent.
+    if let Some(name) = quoted(message, "missing field `") {
+        path = if path == "." { name } else { format!("{path}.{name}") };
+        return (path, "is required".into());
+    }
+    if let Some(name) = quoted(message, "duplicate field `") {
+        path = if path == "." { name } else { path };
+        return (path, "is there twice".into());
+    }
+    if let Some(name) = quoted(message, "unknown field `") {
+        if path == "." {
+            path = name;
+        } else if path.rsplit('.').next() != Some(&name) {
+            path = format!("{path}.{name}");
         }
-        if let Some(name) = quoted(&message, "unknown field `") {
-            if path == "." {
-                path = name;
-            } else if path.rsplit('.').next() != Some(&name) {
-                path = format!("{path}.{name}");
-            }
-            return (path, "is not a field of this request".into());
-        }
-        let path = if path == "." { String::new() } else { path };
-        (path, readable(&message))
-    })
+        return (path, "is not a field of this request".into());
+    }
+    let path = if path == "." { String::new() } else { path };
+    (path, readable(message))
 }
 
 fn quoted(message: &str, before: &str) -> Option<String> {

@@ -146,22 +146,33 @@ pub async fn unknown_route() -> Error {
     Error::NotFound("This address")
 }
 
-/// Gives the framework's own plain refusals (a wrong method, a body over the limit) the shape of all others.
+/// Gives the framework's own plain refusals (a wrong method, a body over the limit, an address that is not UTF-8) the
+/// shape of all others. Addresses with a NUL, which no text in the database can have, are refused here for all routes.
 pub async fn shape_refusals(request: Request, next: Next) -> Response {
     let method = request.method().to_string();
     let limit = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
+    if request.uri().path_and_query().is_some_and(|address| address.as_str().contains("%00")) {
+        return Error::field("", "the address has a NUL character (%00)").into_response();
+    }
     let response = next.run(request).await;
-    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+    let is_shaped = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
         value.as_bytes().starts_with(b"application/json") || value.as_bytes().starts_with(b"text/html")
     });
-    let error = match response.status() {
-        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed(method),
-        StatusCode::PAYLOAD_TOO_LARGE => Error::PayloadTooLarge { limit },
-        _ => return response,
-    };
-    if is_json {
+    if is_shaped {
         return response;
     }
+    let error = match response.status() {
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+            Error::field("", "the address or the body cannot be read")
+        }
+        StatusCode::NOT_FOUND => Error::NotFound("This address"),
+        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed(method),
+        StatusCode::PAYLOAD_TOO_LARGE => Error::PayloadTooLarge { limit },
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Error::UnsupportedMediaType("This address does not read a body of this Content-Type.".into())
+        }
+        _ => return response,
+    };
     let allow = response.headers().get(header::ALLOW).cloned();
     let mut shaped: Response<Body> = error.into_response();
     if let Some(allow) = allow {

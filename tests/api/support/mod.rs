@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use client::Answer;
+pub use client::{Answer, Call};
 pub use database::TestDatabase;
 pub use seed::{Product, address, charge_success};
 

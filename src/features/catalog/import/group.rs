@@ -9,6 +9,7 @@ use super::table::{Field, Row};
 use super::{number, text};
 
 const MAX_TITLE: usize = 200;
+const MAX_SKU: usize = 64;
 /// The longest tag, article number, option value and the like.
 pub(super) const MAX_NAME: usize = 200;
 
@@ -276,6 +277,12 @@ impl<'a, R: Read> Group<'a, R> {
     fn sku(&mut self, row: &Row) -> Option<String> {
         let field = Field::Sku;
         let sku = self.short(row, field, text::code(row.get(field)))?;
+        let length = sku.chars().count();
+        if length > MAX_SKU {
+            let message = format!("The article number has {length} characters; at most {MAX_SKU} are allowed.");
+            self.error(row.number, Some(field), message);
+            return None;
+        }
         if number::is_ruined(&sku) {
             self.warn(row.number, Some(field), "A spreadsheet seems to have rewritten this article number. Check it.");
         }

@@ -1,9 +1,7 @@
 //! Amounts, quantities and weights as people and programs write them, read
 //! with integer arithmetic only.
 
-/// No price may exceed this many minor units: far above any real price, far
-/// below where adding up a basket could overflow.
-const MAX_MINOR: i64 = 100_000_000_000_000;
+use crate::platform::money::MAX_MINOR;
 
 /// The most pieces of one variant a shop can have.
 const MAX_QUANTITY: i64 = 1_000_000_000;

@@ -11,6 +11,7 @@ use super::table::{Field, Row};
 use super::{number, text};
 
 const MAX_HANDLE: usize = 200;
+const MAX_CATEGORY: usize = 120;
 const MAX_TAGS: usize = 100;
 
 impl<R: Read> Group<'_, R> {
@@ -132,6 +133,11 @@ impl<R: Read> Group<'_, R> {
         let category_path: Vec<String> =
             first.get(Field::ProductCategory).split('>').map(text::line).filter(|part| !part.is_empty()).collect();
         let kind = self.short_line(first, Field::Type);
+        let category = kind.or_else(|| category_path.last().cloned());
+        if category.as_ref().is_some_and(|name| name.chars().count() > MAX_CATEGORY) {
+            let message = format!("The category has more than {MAX_CATEGORY} characters. Shorten it.");
+            self.error(first.number, Some(Field::Type), message);
+        }
         let mut images = std::mem::take(&mut self.images);
         images.sort_by_key(|image| image.position);
         for (image, position) in images.iter_mut().zip(1..) {
@@ -144,7 +150,7 @@ impl<R: Read> Group<'_, R> {
             title: self.title.clone(),
             description: text::html_to_text(first.get(Field::Body)),
             vendor: self.short_line(first, Field::Vendor),
-            category: kind.or_else(|| category_path.last().cloned()),
+            category,
             category_path,
             tags: self.tags(first),
             is_active,
