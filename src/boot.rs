@@ -16,6 +16,7 @@ use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::crypto::random_token;
 use crate::platform::db::{self, Db};
+use crate::platform::telemetry;
 use crate::{jobs, router};
 
 /// The name of the private database.
@@ -142,6 +143,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let limit = Duration::from_secs(app.config.server.shutdown_seconds);
     let waker = tokio::spawn(app.waker.clone().run(app.db.clone()));
+    let upkeep = tokio::spawn(telemetry::keep_up(app.metrics.clone()));
     let workers = jobs::start(app)?;
     let (drained, drain) = tokio::sync::oneshot::channel::<()>();
     let stopping = app.clone();
@@ -165,6 +167,7 @@ pub async fn serve(
     }
     workers.stop(limit).await;
     waker.abort();
+    upkeep.abort();
     app.db.close().await;
     Ok(())
 }
