@@ -4,5 +4,6 @@
 #![expect(unreachable_pub, reason = "the support modules are read like a library")]
 
 mod concurrency;
+mod database;
 mod journey;
 mod support;
