@@ -31,7 +31,7 @@ lint: ## check the formatting and what clippy has to say
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench: setup ## measure; pass options with ARGS="..."
-	cargo run --release --bin agape -- bench $(ARGS)
+	cargo bench -q --bench bench -- $(ARGS)
 
 docs: ## build the documentation of the code
 	cargo doc --workspace --no-deps

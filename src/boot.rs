@@ -17,6 +17,7 @@ use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::crypto::random_token;
 use crate::platform::db::{self, Db};
+use crate::platform::telemetry;
 use crate::{jobs, router};
 
 /// The name of the private database.
@@ -162,6 +163,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let limit = Duration::from_secs(app.config.server.shutdown_seconds);
     let waker = tokio::spawn(app.waker.clone().run(app.db.clone()));
+    let upkeep = tokio::spawn(telemetry::keep_up(app.metrics.clone()));
     let workers = jobs::start(app)?;
     let (drained, drain) = tokio::sync::oneshot::channel::<()>();
     let stopping = app.clone();
@@ -188,6 +190,7 @@ pub async fn serve(
     }
     workers.stop(deadline).await;
     waker.abort();
+    upkeep.abort();
     // A request that was cut off may still hold a connection.
     let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
     Ok(())

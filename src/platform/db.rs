@@ -1,5 +1,6 @@
 //! PostgreSQL: the pools, their session settings, transactions and migrations. Only this module knows the pools.
 
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use anyhow::Context;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, PgPool, Postgres};
 
 use super::config::Database as Config;
-use super::error::{Error, Result};
+use super::error::Result;
 
 /// The migrations of this binary. A database that knows later ones, from a newer binary beside this one, is fine.
 fn migrations() -> Migrator {
@@ -29,8 +30,126 @@ pub struct Db {
     hot: PgPool,
 }
 
-/// A transaction.
-pub type Tx = Transaction<'static, Postgres>;
+/// How long an idle connection is trusted without a question.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// How long an idle connection may take to say that it lives.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// How long a connection may take to become clean after its use.
+const CLEAN: Duration = Duration::from_secs(2);
+
+tokio::task_local! {
+    /// Set while [`Connection`] gives a connection back, who bounds the time himself.
+    static ENDING: Ending;
+}
+
+/// How a connection goes back to its pool.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Return,
+    RollBack,
+    /// It does not: nobody knows whether a transaction has begun.
+    Close,
+}
+
+/// A connection of a pool, given back when it is dropped.
+///
+/// The pool asks every connection for a sign of life before it takes it back, but without a limit: one that has died
+/// silently would keep its place for good. Here it loses connection and place together.
+#[derive(Debug)]
+pub struct Connection {
+    inner: PoolConnection<Postgres>,
+    ending: Ending,
+}
+
+impl Connection {
+    async fn of(pool: &PgPool) -> Result<Self> {
+        Ok(Self { inner: pool.acquire().await?, ending: Ending::Return })
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn begin(mut self) -> Result<Tx> {
+        // Somebody who goes away before the answer has come leaves an unknown state behind.
+        self.ending = Ending::Close;
+        let mut tx = Tx { connection: self };
+        tx.connection.inner.execute("begin").await?;
+        tx.connection.ending = Ending::RollBack;
+        Ok(tx)
+    }
+}
+
+impl Deref for Connection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if matches!(self.ending, Ending::Close) {
+            self.inner.close_on_drop();
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let returned = ENDING.scope(self.ending, self.inner.return_to_pool());
+            runtime.spawn(async {
+                if tokio::time::timeout(CLEAN, returned).await.is_err() {
+                    tracing::warn!("a database connection did not answer after its use and was closed");
+                }
+            });
+        }
+    }
+}
+
+/// A transaction. It is rolled back when it is dropped without a commit.
+#[derive(Debug)]
+pub struct Tx {
+    connection: Connection,
+}
+
+impl Tx {
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// When the database refuses, or does not answer: then nobody knows whether it lasts.
+    pub async fn commit(mut self) -> Result<()> {
+        self.connection.inner.execute("commit").await?;
+        self.connection.ending = Ending::Return;
+        Ok(())
+    }
+
+    /// Undoes it, and waits until that is done.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rollback(mut self) -> Result<()> {
+        self.connection.inner.execute("rollback").await?;
+        self.connection.ending = Ending::Return;
+        Ok(())
+    }
+}
+
+impl Deref for Tx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
 
 impl Db {
     /// Opens the pools. The first connection is made here, so that a wrong address is told at once.
@@ -49,19 +168,28 @@ impl Db {
         })
     }
 
-    /// A connection for reads.
-    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
-        Ok(self.pool.acquire().await?)
+    /// A connection for reads, and for writes of a single statement.
+    ///
+    /// # Errors
+    /// When none is free in time, or the database does not answer.
+    pub async fn acquire(&self) -> Result<Connection> {
+        Connection::of(&self.pool).await
+    }
+
+    /// A connection to place an order on.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub async fn acquire_hot(&self) -> Result<Connection> {
+        Connection::of(&self.hot).await
     }
 
     /// Begins a transaction.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
     pub async fn begin(&self) -> Result<Tx> {
-        begin(self.pool.clone()).await
-    }
-
-    /// Begins a transaction for the statements that place orders.
-    pub async fn begin_hot(&self) -> Result<Tx> {
-        begin(self.hot.clone()).await
+        self.acquire().await?.begin().await
     }
 
     /// The pool, for the job queue alone.
@@ -82,15 +210,9 @@ impl Db {
 
     /// Answers when the database does.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("select 1").execute(&self.pool).await?;
+        self.acquire().await?.execute("select 1").await?;
         Ok(())
     }
-}
-
-/// Runs in a task of its own: sqlx's `begin`, when its caller goes away between sending BEGIN and reading the answer,
-/// could give back a connection that is still inside a transaction.
-async fn begin(pool: PgPool) -> Result<Tx> {
-    tokio::spawn(async move { pool.begin().await }).await.map_err(Error::internal)?.map_err(Error::from)
 }
 
 fn options(config: &Config, url: &str) -> anyhow::Result<PgConnectOptions> {
@@ -116,13 +238,20 @@ fn pool(config: &Config, min: u32, max: u32) -> PgPoolOptions {
         .idle_timeout(Duration::from_secs(300))
         .max_lifetime(Duration::from_secs(1800))
         .test_before_acquire(false)
-        // The pool's own ping has no limit and keeps its permit when a connection has died silently. This one gives
-        // up, and the error closes the connection.
+        // Whoever was idle for a while may have died: the server restarted, a route was cut. Under load nobody is.
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for < TRUSTED { Ok(true) } else { sign_of_life(connection, SIGN_OF_LIFE).await }
+            })
+        })
+        // The error of one who does not answer closes the connection.
         .after_release(|connection, _| {
             Box::pin(async move {
-                match tokio::time::timeout(Duration::from_secs(2), connection.ping()).await {
-                    Ok(answer) => answer.map(|()| true),
-                    Err(_) => Err(sqlx::Error::PoolTimedOut),
+                match ENDING.try_with(|ending| *ending) {
+                    Ok(Ending::RollBack) => connection.execute("rollback").await.map(|_| true),
+                    Ok(_) => Ok(true),
+                    // The job queue's own use of the pool.
+                    Err(_) => sign_of_life(connection, CLEAN).await,
                 }
             })
         })
@@ -140,6 +269,13 @@ async fn first_connection(options: PgConnectOptions) -> anyhow::Result<PgConnect
         Err(_) => Err(anyhow::anyhow!("no answer within {} seconds", CONNECT_TIMEOUT.as_secs())),
     };
     connected.with_context(|| format!("the database at {server} cannot be used (DATABASE_URL, database.url)"))
+}
+
+async fn sign_of_life(connection: &mut PgConnection, limit: Duration) -> sqlx::Result<bool> {
+    match tokio::time::timeout(limit, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
 }
 
 /// Makes the database of `url` on its server if it is not there.

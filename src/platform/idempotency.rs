@@ -31,6 +31,28 @@ pub struct Stored {
     pub body: String,
 }
 
+/// The stored answer, if the request was served before. It claims nothing: use it where only an answer is wanted.
+///
+/// # Errors
+/// `IdempotencyMismatch` when the body differs.
+pub async fn find(c: &mut PgConnection, request: &Request, now: DateTime<Utc>) -> Result<Option<Stored>> {
+    let stored = sqlx::query!(
+        "select fingerprint, status, body from idempotency_keys
+         where caller = $1 and route = $2 and key = $3 and expires_at > $4",
+        request.caller,
+        request.route,
+        request.key,
+        now,
+    )
+    .fetch_optional(c)
+    .await?;
+    match stored {
+        Some(row) if row.fingerprint != request.fingerprint => Err(Error::IdempotencyMismatch),
+        Some(row) => Ok(Some(Stored { status: row.status, body: row.body })),
+        None => Ok(None),
+    }
+}
+
 /// Claims the key until the transaction ends. Gives the stored answer if the request was served before.
 ///
 /// # Errors
@@ -46,21 +68,7 @@ pub async fn claim(tx: &mut PgConnection, request: &Request, now: DateTime<Utc>)
             "A request with this Idempotency-Key is still running. Repeat it in a second to get its answer.",
         ));
     }
-    let stored = sqlx::query!(
-        "select fingerprint, status, body from idempotency_keys
-         where caller = $1 and route = $2 and key = $3 and expires_at > $4",
-        request.caller,
-        request.route,
-        request.key,
-        now,
-    )
-    .fetch_optional(tx)
-    .await?;
-    match stored {
-        Some(row) if row.fingerprint != request.fingerprint => Err(Error::IdempotencyMismatch),
-        Some(row) => Ok(Some(Stored { status: row.status, body: row.body })),
-        None => Ok(None),
-    }
+    find(tx, request, now).await
 }
 
 /// Stores the answer. Call it as the last write before the commit.

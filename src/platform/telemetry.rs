@@ -1,6 +1,7 @@
 //! Log lines and metrics.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -59,4 +60,14 @@ pub fn init_metrics() -> PrometheusHandle {
             handle
         })
         .clone()
+}
+
+/// Sorts the measured durations into their buckets from time to time: until then each takes memory, and nobody may
+/// ever ask for `/metrics`.
+pub async fn keep_up(metrics: PrometheusHandle) {
+    let mut timer = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        timer.tick().await;
+        metrics.run_upkeep();
+    }
 }

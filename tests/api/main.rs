@@ -9,6 +9,7 @@ mod catalog;
 mod cli;
 mod concurrency;
 mod crash;
+mod database;
 mod http;
 mod import;
 mod journey;

@@ -27,22 +27,24 @@ pub(super) struct CachedProduct {
 #[derive(Clone, Debug)]
 pub struct ProductCache {
     by_name: Cache<String, CachedProduct>,
+    /// Nothing is kept when this is false.
+    is_on: bool,
     epoch: Arc<AtomicU64>,
 }
 
 impl ProductCache {
-    /// An empty cache.
+    /// An empty cache. Room for no product turns it off.
     pub fn new(config: &Config) -> Self {
         let by_name = Cache::builder()
             .max_capacity(config.products)
             .time_to_live(Duration::from_secs(config.product_seconds))
             .support_invalidation_closures()
             .build();
-        Self { by_name, epoch: Arc::default() }
+        Self { by_name, is_on: config.products > 0, epoch: Arc::default() }
     }
 
     pub(super) async fn get(&self, name: &str) -> Option<CachedProduct> {
-        self.by_name.get(name).await
+        if self.is_on { self.by_name.get(name).await } else { None }
     }
 
     /// Take it before the database is read, and give it to [`Self::put`].
@@ -51,7 +53,7 @@ impl ProductCache {
     }
 
     pub(super) async fn put(&self, name: String, product: CachedProduct, epoch: u64) {
-        if self.epoch() != epoch {
+        if !self.is_on || self.epoch() != epoch {
             return;
         }
         self.by_name.insert(name.clone(), product).await;

@@ -4,6 +4,7 @@
 mod store;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 
 use self::store::{Line, NewOrder, Outcome};
 use super::order_mail::{OrderMail, SendOrderMail};
@@ -13,6 +14,7 @@ use crate::features::auth;
 use crate::features::carts::{self, Owner};
 use crate::features::catalog;
 use crate::features::orders::{Address, Order, OrderItem, PaymentMethod, ShippingMethod, Status};
+use crate::platform::db::Connection;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::idempotency;
 use crate::platform::ids::{CartId, OrderId, OrderItemId, ProductId, UserId, VariantId};
@@ -66,6 +68,14 @@ pub struct Answer {
 /// How often prices may change between reading and writing before the shopper is asked to try again.
 const TRIES: usize = 3;
 
+/// What became of a try to write an order.
+enum Written {
+    Placed { body: String },
+    Replayed(Answer),
+    Short(Vec<(VariantId, i32)>),
+    Stale,
+}
+
 /// Places the order. `view` makes the answer, which is stored with the order under the idempotency key.
 ///
 /// # Errors
@@ -77,65 +87,112 @@ pub async fn place(
     idempotency: Option<idempotency::Request>,
     view: impl Fn(&Order) -> serde_json::Result<String>,
 ) -> Result<Answer> {
-    if let Some(key) = &idempotency
-        && let Some(stored) = replay(app, key).await?
-    {
-        return Ok(stored);
-    }
     for _ in 0..TRIES {
         let now = app.clock.now();
-        let (cart, lines) = read_lines(app, &request, now).await?;
-        let order = draft(app, &request, cart, &lines, now)?;
-        let order = with_email(app, order).await?;
-        let mut tx = app.db.begin_hot().await?;
-        if let Some(key) = &idempotency
-            && let Some(stored) = idempotency::claim(&mut tx, key, now).await?
-        {
-            return Ok(Answer { status: stored.status, body: stored.body, replayed: true });
+        let mut connection = app.db.acquire_hot().await?;
+        if let Some(stored) = replay(&mut connection, idempotency.as_ref(), now).await? {
+            return Ok(stored);
+        }
+        let (cart, lines) = match read_lines(app, &mut connection, &request, now).await {
+            Ok(read) => read,
+            // The first request with this key may have ordered the cart since we looked for its answer.
+            Err(refusal) => {
+                let stored = replay(&mut connection, idempotency.as_ref(), now).await?;
+                return stored.ok_or(refusal);
+            }
+        };
+        let mut order = draft(app, &request, cart, &lines, now)?;
+        if let (true, Some(user)) = (order.email.is_empty(), order.user_id) {
+            order.email = auth::email_of(&mut connection, user)
+                .await?
+                .ok_or_else(|| Error::Unauthenticated("This account does not exist any more.".into()))?;
         }
         let new = NewOrder {
-            order: &order,
             cart_version: cart.map(|(_, version)| version),
             reserved_until: now + TimeDelta::minutes(app.config.orders.reservation_minutes),
             job: serde_json::to_value(SendOrderMail { order_id: order.id, mail: OrderMail::Confirmation })
                 .map_err(Error::internal)?,
             job_kind: SendOrderMail::KIND,
             job_attempts: app.config.jobs.max_attempts,
+            order,
         };
-        match store::insert(&mut tx, &new, now).await? {
-            Outcome::Placed { number } => {
-                let order = Order { number, ..order };
-                let body = view(&order).map_err(Error::internal)?;
-                if let Some(key) = &idempotency {
-                    idempotency::store(&mut tx, key, 201, &body, now).await?;
-                }
-                tx.commit().await?;
+        match write(connection, &new, idempotency.as_ref(), &view, now).await? {
+            Written::Placed { body } => {
                 app.waker.wake();
-                let products: Vec<_> = order.items.iter().map(|item| item.product_id).collect();
+                let products: Vec<_> = new.order.items.iter().map(|item| item.product_id).collect();
                 app.product_cache.forget(&products);
                 metrics::counter!("agape_orders_placed_total").increment(1);
                 return Ok(Answer { status: 201, body, replayed: false });
             }
-            Outcome::Short(short) => return Err(sold_out(&order, &short)),
+            Written::Replayed(answer) => return Ok(answer),
+            Written::Short(short) => return Err(sold_out(&new.order, &short)),
             // A price or the cart changed after it was read: read again.
-            Outcome::Stale => {}
+            Written::Stale => {}
         }
     }
     Err(Error::conflict("Prices or your cart are changing at this moment. Look at your cart and try again."))
 }
 
 /// The stored answer, before anything is read: a repeated request must not fail because the cart is ordered by now.
-async fn replay(app: &App, key: &idempotency::Request) -> Result<Option<Answer>> {
-    let mut tx = app.db.begin_hot().await?;
-    let stored = idempotency::claim(&mut tx, key, app.clock.now()).await?;
-    tx.rollback().await?;
-    Ok(stored.map(|stored| Answer { status: stored.status, body: stored.body, replayed: true }))
+async fn replay(
+    c: &mut PgConnection,
+    key: Option<&idempotency::Request>,
+    now: DateTime<Utc>,
+) -> Result<Option<Answer>> {
+    let Some(key) = key else { return Ok(None) };
+    let stored = idempotency::find(c, key, now).await?;
+    Ok(stored.map(Answer::again))
 }
 
-async fn read_lines(app: &App, request: &Request, now: DateTime<Utc>) -> Result<(Option<(CartId, i32)>, Vec<Line>)> {
-    let mut connection = app.db.acquire().await?;
+/// Writes the order, and its answer under the key if there is one.
+async fn write(
+    mut connection: Connection,
+    new: &NewOrder,
+    key: Option<&idempotency::Request>,
+    view: impl Fn(&Order) -> serde_json::Result<String>,
+    now: DateTime<Utc>,
+) -> Result<Written> {
+    let Some(key) = key else {
+        // One statement is a transaction of its own, without the round trips of begin and commit.
+        return written(store::insert(&mut connection, new, now).await?, new, view);
+    };
+    let mut tx = connection.begin().await?;
+    if let Some(stored) = idempotency::claim(&mut tx, key, now).await? {
+        return Ok(Written::Replayed(Answer::again(stored)));
+    }
+    let written = written(store::insert(&mut tx, new, now).await?, new, view)?;
+    if let Written::Placed { body } = &written {
+        idempotency::store(&mut tx, key, 201, body, now).await?;
+        tx.commit().await?;
+    }
+    Ok(written)
+}
+
+fn written(outcome: Outcome, new: &NewOrder, view: impl Fn(&Order) -> serde_json::Result<String>) -> Result<Written> {
+    Ok(match outcome {
+        Outcome::Placed { number } => {
+            let order = Order { number, ..new.order.clone() };
+            Written::Placed { body: view(&order).map_err(Error::internal)? }
+        }
+        Outcome::Short(short) => Written::Short(short),
+        Outcome::Stale => Written::Stale,
+    })
+}
+
+impl Answer {
+    fn again(stored: idempotency::Stored) -> Self {
+        Self { status: stored.status, body: stored.body, replayed: true }
+    }
+}
+
+async fn read_lines(
+    app: &App,
+    c: &mut PgConnection,
+    request: &Request,
+    now: DateTime<Utc>,
+) -> Result<(Option<(CartId, i32)>, Vec<Line>)> {
     let Some(items) = &request.items else {
-        let lines = carts::open_cart_lines(&mut connection, &request.owner, now).await?;
+        let lines = carts::open_cart_lines(c, &request.owner, now).await?;
         let Some(first) = lines.first() else {
             return Err(Error::field("items", "are required, because the cart is empty"));
         };
@@ -155,7 +212,7 @@ async fn read_lines(app: &App, request: &Request, now: DateTime<Utc>) -> Result<
         }
         return Ok((Some(cart), lines.into_iter().map(Line::from).collect()));
     };
-    let offers = store::offers(&mut connection, items).await?;
+    let offers = store::offers(c, items).await?;
     let mut lines: Vec<Line> = Vec::with_capacity(items.len());
     let mut faults = Vec::new();
     for (i, item) in items.iter().enumerate() {
@@ -247,15 +304,6 @@ fn draft(
         expires_at: Some(now + TimeDelta::minutes(app.config.orders.unpaid_minutes)),
         items,
     })
-}
-
-async fn with_email(app: &App, mut order: Order) -> Result<Order> {
-    if let (true, Some(user)) = (order.email.is_empty(), order.user_id) {
-        order.email = auth::email_of(&mut *app.db.acquire().await?, user)
-            .await?
-            .ok_or_else(|| Error::Unauthenticated("This account does not exist any more.".into()))?;
-    }
-    Ok(order)
 }
 
 fn sold_out(order: &Order, short: &[(VariantId, i32)]) -> Error {

@@ -164,4 +164,3 @@ fn forwarded_ip(entry: &[u8]) -> Option<IpAddr> {
     let ip = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?;
     Some(ip.to_canonical())
 }
-}
