@@ -3,6 +3,9 @@
 #![expect(clippy::expect_used, reason = "a test that meets an error has failed")]
 #![expect(unreachable_pub, reason = "the support modules are read like a library")]
 
+mod arch;
 mod concurrency;
 mod journey;
+mod odd_input;
+mod payment_pages;
 mod support;

@@ -13,6 +13,9 @@ const MAX_FAULTS: usize = 32;
 /// # Errors
 /// `Validation` with the path and the failure of each field.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    if let Some(path) = zero_character(body) {
+        return Err(Error::field(path, "must not contain control characters"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => match deserializer.end() {
@@ -29,6 +32,27 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
             }
         }),
     }
+}
+
+/// The path of a text with a zero character, which PostgreSQL cannot store.
+fn zero_character(body: &[u8]) -> Option<String> {
+    fn find(value: &Value, path: &str) -> Option<String> {
+        match value {
+            Value::String(text) if text.contains('\0') => Some(path.to_owned()),
+            Value::Array(list) => list.iter().enumerate().find_map(|(i, value)| find(value, &format!("{path}[{i}]"))),
+            Value::Object(map) => map.iter().find_map(|(key, value)| {
+                let path =
+                    if path.is_empty() { key.replace('\0', "") } else { format!("{path}.{}", key.replace('\0', "")) };
+                if key.contains('\0') { Some(path) } else { find(value, &path) }
+            }),
+            _ => None,
+        }
+    }
+    // Few bodies have the escape at all, so few are read twice.
+    if !body.windows(6).any(|window| window == br"\u0000") {
+        return None;
+    }
+    find(&serde_json::from_slice(body).ok()?, "")
 }
 
 /// Serde stops at the first failure. So each failure is noted and then mended with a value that lets serde pass
@@ -217,6 +241,20 @@ mod tests {
         ] {
             assert!(paths.contains(&path), "{path} is missing in {faults:#?}");
         }
+    }
+
+    #[test]
+    fn a_zero_character_is_refused_wherever_it_stands() {
+        for (body, path) in [
+            (r#"{"note": "a\u0000"}"#, "note"),
+            (r#"{"items": [{"x": {"a\u0000": 1}}]}"#, "items[0].x.a"),
+            (r#"["\u0000"]"#, "[0]"),
+        ] {
+            assert_eq!(fields(body), [(path.to_owned(), "must not contain control characters".to_owned())], "{body}");
+        }
+        // An escaped backslash is not an escape.
+        let faults = fields(r#"{"note": "\\u0000"}"#);
+        assert!(!faults.iter().any(|(_, message)| message.contains("control")), "{faults:?}");
     }
 
     #[test]
