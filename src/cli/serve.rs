@@ -14,7 +14,10 @@ const DEMO_ADMIN: &str = "admin@agapelooks.example";
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::init_logs(&config.log)?;
     // The port comes first: a second server beside a running one must not touch its database.
-    let listener = boot::listen(&config).await?;
+    let listener = match boot::listen(&config).await {
+        Ok(listener) => listener,
+        Err(error) => return Err(boot::running_already(&config).unwrap_or(error)),
+    };
     let server = Server::start(&config, false).await?;
     let result = serve(config, &server, listener).await;
     let stopped = server.stop().await;
@@ -22,7 +25,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config, server: &Server, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
-    db::migrate(&server.url).await.context("the database could not be migrated")?;
+    db::migrate(&server.url).await.context("the database is not ready")?;
     let app = boot::build(config, &server.url, Clock::default()).await?;
     let demo_password = if server.is_private() && app.config.store.demo_data { load_demo(&app).await? } else { None };
     let routes = boot::routes(&app)?;

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::Context;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -157,7 +158,13 @@ pub struct MigrationStatus {
 /// # Errors
 /// When a migration fails, or an applied file was changed.
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
-    let mut connection = PgConnectOptions::from_str(url)?.application_name("agape migrate").connect().await?;
+    let options = PgConnectOptions::from_str(url)?.application_name("agape migrate");
+    let mut connection = options.connect().await.with_context(|| {
+        // Never the whole address: it holds the password.
+        let (host, port) = (options.get_host(), options.get_port());
+        let name = options.get_database().unwrap_or_default();
+        format!("no connection to the database \"{name}\" at {host}:{port} (DATABASE_URL)")
+    })?;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(300);
     while !sqlx::query_scalar::<_, bool>("select pg_try_advisory_lock($1)")
         .bind(MIGRATION_LOCK)
