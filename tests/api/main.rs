@@ -8,4 +8,5 @@ mod concurrency;
 mod journey;
 mod odd_input;
 mod payment_pages;
+mod readme;
 mod support;
