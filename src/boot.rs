@@ -94,6 +94,20 @@ pub async fn build(mut config: Config, url: &str, clock: Clock) -> anyhow::Resul
     App::new(config, db, clock, &key)
 }
 
+/// What to say when the private server of this data directory is in use: most likely somebody started AGAPE twice.
+pub fn running_already(config: &Config) -> Option<anyhow::Error> {
+    if !config.database.url.expose_secret().is_empty() {
+        return None;
+    }
+    private_postgres::attach(&Options::new(&config.server.data_dir)).ok()??;
+    Some(anyhow::anyhow!(
+        "AGAPE runs already with the data directory {}; open {}, or stop it first. For a second shop, choose another \
+         PORT and AGAPE_DATA_DIR",
+        config.server.data_dir.display(),
+        config.public_url()
+    ))
+}
+
 /// The router with the payment sandbox where it is used.
 ///
 /// # Errors

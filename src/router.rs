@@ -46,7 +46,8 @@ pub fn router(app: &App, sandbox: Option<Router>) -> Router {
         .merge(payments::pages())
         .merge(catalog::media_routes())
         .route("/", get(home))
-        .route("/assets/pages.css", get(stylesheet));
+        .route("/assets/pages.css", get(stylesheet))
+        .route("/favicon.ico", get(icon));
     if !app.config.is_production() {
         router = router.merge(notifications::mailbox_routes());
     }
@@ -118,6 +119,10 @@ async fn sandbox_policy(request: axum::extract::Request, next: axum::middleware:
 
 async fn stylesheet() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")], pages::STYLESHEET)
+}
+
+async fn icon() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "public, max-age=86400")], pages::ICON)
 }
 
 async fn home(State(app): State<App>) -> Result<Response> {

@@ -63,10 +63,19 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("agape: {error:#}");
+            eprintln!("agape: {}", told(&error));
             ExitCode::from(if error.is::<Faults>() { 2 } else { 1 })
         }
     }
+}
+
+/// An error with its causes. Many print their cause themselves, which is not repeated.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.ends_with(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {

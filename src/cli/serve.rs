@@ -1,5 +1,7 @@
 //! `agape serve`
 
+use std::io::Write;
+
 use anyhow::Context;
 
 use crate::boot::{self, Server};
@@ -14,7 +16,10 @@ const DEMO_ADMIN: &str = "admin@agapelooks.example";
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::init_logs(&config.log)?;
     // The port comes first: a second server beside a running one must not touch its database.
-    let listener = boot::listen(&config).await?;
+    let listener = match boot::listen(&config).await {
+        Ok(listener) => listener,
+        Err(error) => return Err(boot::running_already(&config).unwrap_or(error)),
+    };
     let server = Server::start(&config, false).await?;
     let result = serve(config, &server, listener).await;
     let stopped = server.stop().await;
@@ -22,7 +27,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config, server: &Server, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
-    db::migrate(&server.url).await.context("the database could not be migrated")?;
+    db::migrate(&server.url).await.context("the database is not ready")?;
     let app = boot::build(config, &server.url, Clock::default()).await?;
     let demo_password = if server.is_private() && app.config.store.demo_data { load_demo(&app).await? } else { None };
     let routes = boot::routes(&app)?;
@@ -48,21 +53,29 @@ async fn load_demo(app: &crate::app::App) -> anyhow::Result<Option<String>> {
 }
 
 fn print_welcome(config: &Config, demo_password: Option<&str>) {
+    // Whoever has closed our standard output does not want to read this; the server serves all the same.
+    let _ = std::io::stdout().write_all(welcome(config, demo_password).as_bytes());
+}
+
+fn welcome(config: &Config, demo_password: Option<&str>) -> String {
     let url = config.public_url();
-    println!("\n  {} is open at {url}\n", config.store.name);
-    println!("    products   {url}/api/v1/products");
-    println!("    API docs   {url}/docs");
+    let mut lines = vec![
+        format!("\n  {} is open at {url}\n", config.store.name),
+        format!("    products   {url}/api/v1/products"),
+        format!("    API docs   {url}/docs"),
+    ];
     if !config.is_production() {
-        println!("    mailbox    {url}/dev/mail");
+        lines.push(format!("    mailbox    {url}/dev/mail"));
     }
     if config.uses_sandbox() {
-        println!("    payments   go to the built-in sandbox; no money moves");
+        lines.push("    payments   go to the built-in sandbox; no money moves".into());
     }
     if let Some(password) = demo_password {
-        println!("\n    administrator   {DEMO_ADMIN}");
-        println!("    password        {password}   (shown only now)");
+        lines.push(format!("\n    administrator   {DEMO_ADMIN}"));
+        lines.push(format!("    password        {password}   (shown only now)"));
     }
-    println!("\n  Ctrl-C stops it.\n");
+    lines.push("\n  Ctrl-C stops it.\n\n".into());
+    lines.join("\n")
 }
 
 async fn stop_signal() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::features::notifications::{self, Mail, NewMail, OrderLine, OrderSummary, PaymentSummary, ShippingAddress};
-use crate::features::orders::{self, Order};
+use crate::features::orders::{self, Country, Order};
 use crate::features::{catalog, payments};
 use crate::platform::ids::OrderId;
 use crate::platform::jobs::{Job, JobError};
@@ -75,7 +75,7 @@ fn summary(order: &Order, base: &str) -> OrderSummary {
         text("addressLine1"),
         text("addressLine2"),
         join(&[text("city"), text("region"), text("postalCode")]),
-        text("country"),
+        text("country").parse::<Country>().map_or_else(|_| text("country"), |country| country.name().to_owned()),
     ];
     OrderSummary {
         number: order.number.clone(),

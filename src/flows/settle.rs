@@ -25,24 +25,27 @@ pub enum Outcome {
     Failed,
     /// Nothing is final yet.
     Pending,
+    /// The shopper has left the payment page, and may come back to it.
+    Left,
     /// Money came that does not fit; staff has to decide.
     Flagged(&'static str),
     /// It is not ours: an unknown reference, or another mode.
     Ignored(&'static str),
 }
 
-/// Asks the provider about a payment and settles by its answer. Gives the payment as it is then.
+/// Asks the provider about a payment and settles by its answer. Gives the payment as it is then, and what came of it.
 ///
 /// # Errors
 /// `External` when the provider does not answer.
-pub async fn verify(app: &App, payment: Payment) -> Result<Payment> {
+pub async fn verify(app: &App, payment: Payment) -> Result<(Payment, Outcome)> {
     if matches!(payment.status, PaymentStatus::Success | PaymentStatus::Flagged) {
-        return Ok(payment);
+        return Ok((payment, Outcome::Settled));
     }
-    ask(app, &payment.reference).await?;
-    payments::find_by_reference(&mut *app.db.acquire().await?, &payment.reference)
+    let outcome = ask(app, &payment.reference).await?;
+    let payment = payments::find_by_reference(&mut *app.db.acquire().await?, &payment.reference)
         .await?
-        .ok_or(Error::NotFound("The payment"))
+        .ok_or(Error::NotFound("The payment"))?;
+    Ok((payment, outcome))
 }
 
 /// Asks the provider about a reference and settles by its answer.
@@ -83,6 +86,7 @@ pub async fn settle(app: &App, transaction: &Transaction) -> Result<Outcome> {
         TransactionStatus::Failed | TransactionStatus::Reversed => {
             refuse(&mut tx, &order, &payment, transaction, now).await?
         }
+        TransactionStatus::Abandoned => return Ok(Outcome::Left),
         _ => return Ok(Outcome::Pending),
     };
     let products = inventory::products_of_order(&mut tx, order.id).await?;

@@ -208,15 +208,36 @@ impl Settings {
 
 fn check_section(name: &str, section: &Value) -> Result<(), String> {
     fn parse<T: for<'a> Deserialize<'a>>(name: &str, section: &Value) -> Result<(), String> {
-        T::deserialize(section.clone()).map(drop).map_err(|e| format!("{name}: {}", e.to_string().trim_end()))
+        T::deserialize(section.clone()).map(drop).map_err(|e| {
+            let text = e.to_string();
+            // "invalid value: integer `80000`, expected u16\nin `port`\n"
+            let (message, key) = match text.trim_end().rsplit_once("\nin `") {
+                Some((message, key)) => (message, key.trim_end_matches('`')),
+                None => (text.trim_end(), "?"),
+            };
+            let message = match message.split_once("integer `").and_then(|(_, rest)| rest.split_once('`')) {
+                Some((number, _)) => format!("{number} is out of range"),
+                None => message.to_owned(),
+            };
+            format!("{name}.{key}: {message}")
+        })
     }
     match name {
         "server" => parse::<Server>(name, section),
         "log" => parse::<Log>(name, section),
         "database" => parse::<Database>(name, section),
+        "store" => parse::<Store>(name, section),
         "auth" => parse::<Auth>(name, section),
+        "cart" => parse::<Cart>(name, section),
+        "orders" => parse::<Orders>(name, section),
+        "shipping" => parse::<Shipping>(name, section),
         "tax" => parse::<Tax>(name, section),
+        "payments" => parse::<Payments>(name, section),
+        "mail" => parse::<Mail>(name, section),
         "jobs" => parse::<Jobs>(name, section),
+        "cache" => parse::<Cache>(name, section),
+        "lists" => parse::<Lists>(name, section),
+        "inventory" => parse::<Inventory>(name, section),
         _ => Ok(()),
     }
 }
@@ -433,6 +454,15 @@ mod tests {
         let vars = env(&[("PORT", "many"), ("AGAPE_CART__MAX", "3")]);
         let faults = Settings::load(Some(file.path()), &vars).unwrap_err().0;
         assert_eq!(faults.len(), 5, "{faults:#?}");
+    }
+
+    #[test]
+    fn a_number_out_of_range_names_its_setting() {
+        let vars = env(&[("PORT", "80000"), ("AGAPE_CART__MAX_QUANTITY", "99999999999"), ("DATABASE_URL", "x")]);
+        let faults = Settings::load(None, &vars).unwrap().config().unwrap_err().0;
+        assert_eq!(faults, ["cart.max_quantity: 99999999999 is out of range", "server.port: 80000 is out of range"]);
+        let faults = Settings::load(None, &env(&[("DATABASE_URL", "x")])).unwrap().config().unwrap_err().0;
+        assert!(faults[0].starts_with("database.url: must look like"), "{faults:?}");
     }
 
     #[test]

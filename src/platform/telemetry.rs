@@ -15,7 +15,8 @@ use super::config::{Log, LogFormat};
 /// # Errors
 /// When the filter is not valid, or logging has been started before.
 pub fn init_logs(config: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.filter)
+    // The database's remarks, such as "already exists, skipping", unless somebody asks for them.
+    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,{}", config.filter))
         .map_err(|e| anyhow::anyhow!("log.filter: {e}; use for example \"info,agape=debug\""))?;
     let pretty = match config.format {
         LogFormat::Pretty => true,

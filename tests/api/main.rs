@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that meets an error has failed")]
 #![expect(unreachable_pub, reason = "the support modules are read like a library")]
 
+mod arch;
 mod auth;
 mod carts;
 mod catalog;
@@ -13,6 +14,9 @@ mod database;
 mod http;
 mod import;
 mod journey;
+mod odd_input;
 mod orders;
+mod payment_pages;
 mod payments;
+mod readme;
 mod support;

@@ -31,11 +31,9 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn ask(State(app): State<App>, Query(link): Query<Link>) -> Result<Response> {
-    pages::respond(
-        &app.config,
-        "verify_email.html",
-        &Page { state: "ask", token: &link.token, action: "/verify-email" },
-    )
+    // A link that a mail program has cut off.
+    let state = if link.token.is_empty() { "invalid" } else { "ask" };
+    pages::respond(&app.config, "verify_email.html", &Page { state, token: &link.token, action: "/verify-email" })
 }
 
 async fn verify(State(app): State<App>, form: axum::Form<Link>) -> Result<Response> {

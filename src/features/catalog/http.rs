@@ -1,6 +1,6 @@
 //! The catalogue as shoppers read it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use super::model::ProductView;
 use super::service::{self, ProductData};
 use crate::app::App;
 use crate::platform::error::{Error, FieldError, Result};
-use crate::platform::http::{Answer, Envelope, ErrorEnvelope, Query, ok};
+use crate::platform::http::{Answer, Envelope, ErrorEnvelope, PathName, Query, ok};
 use crate::platform::money::Amount;
 use crate::platform::page::PageQuery;
 
@@ -178,7 +178,7 @@ pub(super) async fn search_products(State(app): State<App>, Query(query): Query<
 ))]
 pub(super) async fn get_product(
     State(app): State<App>,
-    Path(name): Path<String>,
+    PathName(name): PathName,
     headers: HeaderMap,
 ) -> Result<Response> {
     let product = service::get_product(&app, &name).await?;

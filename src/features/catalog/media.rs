@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
 
 use axum::Router;
-use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -13,13 +12,14 @@ use bytes::Bytes;
 use super::demo::weave;
 use crate::app::App;
 use crate::platform::error::{Error, Result};
+use crate::platform::http::PathName;
 
 /// The pictures under `/media/demo`.
 pub fn routes() -> Router<App> {
     Router::new().route("/media/demo/{file}", get(demo_picture))
 }
 
-async fn demo_picture(Path(file): Path<String>) -> Result<Response> {
+async fn demo_picture(PathName(file): PathName) -> Result<Response> {
     static DRAWN: OnceLock<Mutex<HashMap<String, Bytes>>> = OnceLock::new();
     let drawn = DRAWN.get_or_init(Mutex::default);
     let missing = || Error::NotFound("The picture");

@@ -141,6 +141,9 @@ pub enum PaymentMethod {
     Paystack,
 }
 
+/// The countries that are also known by name.
+const COUNTRIES: [(&str, &str); 4] = [("NG", "Nigeria"), ("GH", "Ghana"), ("KE", "Kenya"), ("ZA", "South Africa")];
+
 /// An ISO 3166 country code of two letters. The names of the countries the shop sends to are read too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -151,6 +154,11 @@ impl Country {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name for an address, where it is one of those the shop usually sends to; else the code.
+    pub fn name(&self) -> &str {
+        COUNTRIES.iter().find(|(code, _)| *code == self.0).map_or(self.as_str(), |(_, name)| name)
+    }
 }
 
 impl FromStr for Country {
@@ -158,15 +166,13 @@ impl FromStr for Country {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let code = match text.to_lowercase().as_str() {
-            "nigeria" => "NG".to_owned(),
-            "ghana" => "GH".to_owned(),
-            "kenya" => "KE".to_owned(),
-            "south africa" => "ZA".to_owned(),
-            _ if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) => text.to_uppercase(),
-            _ => return Err("must be a country code of two letters, such as NG or GH"),
-        };
-        Ok(Self(code))
+        if let Some((code, _)) = COUNTRIES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)) {
+            Ok(Self((*code).to_owned()))
+        } else if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
+            Ok(Self(text.to_uppercase()))
+        } else {
+            Err("must be a country code of two letters, such as NG or GH")
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The endpoints of payments.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::features::auth::Caller;
 use crate::flows::{settle, start_payment};
 use crate::platform::error::Error;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, ok};
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathName, ok};
 use crate::platform::ids::{OrderId, PaymentId};
 use crate::platform::money::Amount;
 use crate::platform::text::Email;
@@ -115,7 +115,7 @@ pub(super) async fn initialize_payment(
 pub(super) async fn verify_payment(
     State(app): State<App>,
     caller: Caller,
-    Path(name): Path<String>,
+    PathName(name): PathName,
 ) -> Answer<VerifiedPayment> {
     let missing = || Error::NotFound("The payment");
     let payment = store::find_by_reference(&mut *app.db.acquire().await?, &name).await?.ok_or_else(missing)?;
@@ -123,7 +123,7 @@ pub(super) async fn verify_payment(
         return Err(missing());
     }
     let Payment { id, status, amount_minor, currency, reference, order_id, order_number, .. } =
-        settle::verify(&app, payment).await?;
+        settle::verify(&app, payment).await?.0;
     Ok(ok(VerifiedPayment {
         payment_id: id,
         status: status.into(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::model::PaymentStatus;
 use super::store;
 use crate::app::App;
-use crate::flows::settle;
+use crate::flows::settle::{self, Outcome};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::Query;
 use crate::platform::http::pages;
@@ -50,24 +50,27 @@ async fn callback(State(app): State<App>, Query(query): Query<Callback>) -> Resu
         let response = pages::respond(&app.config, "message.html", &page)?;
         return Ok((StatusCode::NOT_FOUND, response).into_response());
     };
-    let payment = match settle::verify(&app, payment.clone()).await {
-        Ok(payment) => payment,
+    let (payment, outcome) = match settle::verify(&app, payment.clone()).await {
+        Ok(verified) => verified,
         // The webhook will tell; the shopper is not to worry.
-        Err(Error::External { .. }) => payment,
+        Err(Error::External { .. }) => (payment, Outcome::Pending),
         Err(error) => return Err(error),
     };
     let state = match payment.status {
         PaymentStatus::Success => "paid",
-        PaymentStatus::Failed | PaymentStatus::Abandoned => "failed",
-        PaymentStatus::Created | PaymentStatus::Open | PaymentStatus::Flagged => "pending",
+        PaymentStatus::Flagged => "review",
+        // The order is closed or has another attempt, so there is nothing to come back to.
+        PaymentStatus::Abandoned => "closed",
+        PaymentStatus::Failed => "failed",
+        PaymentStatus::Created | PaymentStatus::Open if outcome == Outcome::Left => "left",
+        PaymentStatus::Created | PaymentStatus::Open => "pending",
     };
     let page = ResultPage {
         state,
         order_number: payment.order_number,
         amount_minor: payment.amount_minor,
         currency: payment.currency,
-        // Not for one that was given up: its order is closed.
-        pay_link: payment.authorization_url.filter(|_| payment.status == PaymentStatus::Failed),
+        pay_link: payment.authorization_url.filter(|_| matches!(state, "failed" | "left")),
     };
     pages::respond(&app.config, "payment_result.html", &page)
 }

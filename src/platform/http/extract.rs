@@ -66,6 +66,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let query = parts.uri.query().unwrap_or_default();
+        if let Some((name, _)) = url::form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.contains('\0')) {
+            return Err(Error::field(name, "must not contain control characters"));
+        }
         match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => {
@@ -79,6 +83,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 Err(Error::field(field, message))
             }
         }
+    }
+}
+
+/// The name at the end of a path, such as a slug. What cannot be a name is not found.
+#[derive(Debug)]
+pub struct PathName(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let missing = || Error::NotFound("This address");
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
+        let name = params.iter().last().map_or("", |(_, value)| value);
+        // PostgreSQL has no text with a zero byte.
+        if name.contains('\0') { Err(missing()) } else { Ok(Self(name.to_owned())) }
     }
 }
 

@@ -17,6 +17,9 @@ use crate::platform::format;
 /// The style sheet of every page, which pages expect at `/assets/pages.css`.
 pub const STYLESHEET: &str = include_str!("../../../templates/pages/pages.css");
 
+/// The icon of every page, an SVG, which browsers expect at `/favicon.ico`.
+pub const ICON: &str = include_str!("../../../templates/pages/icon.svg");
+
 macro_rules! templates {
     ($($name:literal),* $(,)?) => {
         [$(($name, include_str!(concat!("../../../templates/pages/", $name)))),*]

@@ -31,7 +31,7 @@ pub struct TestApp {
     pub url: String,
     pub http: reqwest::Client,
     pub database: TestDatabase,
-    pub data_dir: tempfile::TempDir,
+    _data_dir: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -76,7 +76,15 @@ impl TestApp {
             boot::serve(&served, listener, routes, stopped).await
         });
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { app, url: format!("http://{address}"), http, database, data_dir, stop: Some(stop), server: Some(server) }
+        Self {
+            app,
+            url: format!("http://{address}"),
+            http,
+            database,
+            _data_dir: data_dir,
+            stop: Some(stop),
+            server: Some(server),
+        }
     }
 
     /// Stops the server as SIGTERM does, and waits for its end.

@@ -1,0 +1,50 @@
+//! Input that no honest client sends: it is refused with a clear answer, never with a failure of ours.
+
+use serde_json::json;
+
+use crate::support::{TestApp, address};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn zero_bytes_are_refused_wherever_they_stand() {
+    let shop = TestApp::start().await;
+    for path in ["/products/%00", "/products/a%00b", "//media/demo/%00.png", "/products/%FF"] {
+        shop.get(path).send().await.expect_error(404, "NOT_FOUND");
+    }
+    for path in ["/payments/%00/verify", "/payments/%FF/verify"] {
+        shop.post(path).send().await.expect_error(404, "NOT_FOUND");
+    }
+    for (path, field) in [
+        ("/products?category=%00", "category"),
+        ("/products?search=a%00", "search"),
+        ("/products/search?q=%00", "q"),
+        ("//payments/callback?reference=%00", "reference"),
+    ] {
+        let fields = shop.get(path).send().await.expect_error(400, "VALIDATION_ERROR");
+        assert_eq!(fields, [field], "{path}");
+    }
+    let staff = shop.staff(agape::features::auth::Role::Admin).await;
+    let body = json!({"sku": "Z", "title": "Z", "price": 1, "inventory": 1, "metadata": {"weaver": "a\u{0}"}});
+    let fields = shop.post("/products").token(&staff).json(&body).send().await.expect_error(400, "VALIDATION_ERROR");
+    assert_eq!(fields, ["metadata.weaver"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ghanaian_orders_with_the_number_as_it_is_dialled() {
+    let shop = TestApp::start().await;
+    let staff = shop.staff(agape::features::auth::Role::Admin).await;
+    let product = shop.product(&staff, "KENTE", 100, 5).await;
+    let mut address = address();
+    address["phone"] = json!("024 123 4567");
+    address["country"] = json!("Ghana");
+    let body = json!({
+        "email": "kofi@example.com",
+        "items": [{"variantId": product.variant, "quantity": 1}],
+        "shippingAddress": address,
+    });
+    let order = shop.post("/orders").json(&body).send().await.expect(201)["order"].clone();
+    assert_eq!(order["shippingAddress"]["phone"], "+233241234567");
+    assert_eq!(order["shippingAddress"]["country"], "GH");
+    shop.wait_for_jobs().await;
+    let mail = shop.database.text("select body_text from emails where kind = 'order_confirmation'").await.unwrap();
+    assert!(mail.contains("Ghana"), "{mail}");
+}
