@@ -462,7 +462,7 @@ mod tests {
         let faults = Settings::load(None, &vars).unwrap().config().unwrap_err().0;
         assert_eq!(faults, ["cart.max_quantity: 99999999999 is out of range", "server.port: 80000 is out of range"]);
         let faults = Settings::load(None, &env(&[("DATABASE_URL", "x")])).unwrap().config().unwrap_err().0;
-        assert!(faults[0].starts_with("database.url: must look like"), "{faults:?}");
+        assert!(faults[0].starts_with("database.url: must be like"), "{faults:?}");
     }
 
     #[test]

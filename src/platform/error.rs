@@ -121,13 +121,8 @@ fn summary(fields: &[FieldError]) -> String {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         // 57014 query_canceled and 55P03 lock_not_available come from our own timeouts; 57P01 to 57P03 from a
-        // server that restarts; 40001 and 40P01 from a conflict that outlived its retries.
+        // server that restarts; 40001 and 40P01 from a conflict with another transaction.
         const TEMPORARY: [&str; 7] = ["57014", "55P03", "57P01", "57P02", "57P03", "40001", "40P01"];
-        // 22021 and 22P05: a NUL, which JSON and URLs can carry and PostgreSQL's texts cannot.
-        const NUL: [&str; 2] = ["22021", "22P05"];
-        if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| NUL.contains(&code.as_ref())) {
-            return Self::field("", "a text has a NUL character, which cannot be stored");
-        }
         let temporary = match &error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
                 true

@@ -491,3 +491,15 @@ async fn the_ledgers_only_grow() {
         }
     }
 }
+
+/// A script that runs in the shop's page cannot read the refresh token: what came in the cookie leaves in the cookie,
+/// whatever the request asks for.
+#[tokio::test]
+async fn the_cookie_is_never_read_out() {
+    let shop = TestApp::start().await;
+    let registered = shop.post("/auth/register").json(&registration(AMA)).send().await;
+    let call = shop.post("/auth/refresh").header("cookie", &cookie(&registered)).header("x-token-transport", "body");
+    let answer = call.send().await;
+    assert!(answer.header("set-cookie").is_some());
+    assert!(answer.expect(200).get("refreshToken").is_none());
+}

@@ -22,6 +22,7 @@ impl Agape {
             .env("AGAPE_SERVER__DATA_DIR", data_dir)
             .env("PORT", port.to_string())
             .env("PAYSTACK_SECRET_KEY", PAYSTACK_KEY)
+            .env("AGAPE_PAYMENTS__TIMEOUT_SECONDS", "1")
             .env("AGAPE_JOBS__TIMEOUT_SECONDS", "2")
             .env("AGAPE_JOBS__RESCUE_SECONDS", "3")
             .env("AGAPE_JOBS__RETRY_SECONDS", "1")

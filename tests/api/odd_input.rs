@@ -7,21 +7,20 @@ use crate::support::{TestApp, address};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn zero_bytes_are_refused_wherever_they_stand() {
     let shop = TestApp::start().await;
-    for path in ["/products/%00", "/products/a%00b", "//media/demo/%00.png", "/products/%FF"] {
-        shop.get(path).send().await.expect_error(404, "NOT_FOUND");
-    }
-    for path in ["/payments/%00/verify", "/payments/%FF/verify"] {
-        shop.post(path).send().await.expect_error(404, "NOT_FOUND");
-    }
-    for (path, field) in [
-        ("/products?category=%00", "category"),
-        ("/products?search=a%00", "search"),
-        ("/products/search?q=%00", "q"),
-        ("//payments/callback?reference=%00", "reference"),
+    for path in [
+        "/products/%00",
+        "/products/a%00b",
+        "//media/demo/%00.png",
+        "/products?category=%00",
+        "/products?search=a%00",
+        "/products/search?q=%00",
+        "//payments/callback?reference=%00",
     ] {
-        let fields = shop.get(path).send().await.expect_error(400, "VALIDATION_ERROR");
-        assert_eq!(fields, [field], "{path}");
+        shop.get(path).send().await.expect_error(400, "VALIDATION_ERROR");
     }
+    shop.post("/payments/%00/verify").send().await.expect_error(400, "VALIDATION_ERROR");
+    shop.get("/products/%FF").send().await.expect_error(404, "NOT_FOUND");
+    shop.post("/payments/%FF/verify").send().await.expect_error(404, "NOT_FOUND");
     let staff = shop.staff(agape::features::auth::Role::Admin).await;
     let body = json!({"sku": "Z", "title": "Z", "price": 1, "inventory": 1, "metadata": {"weaver": "a\u{0}"}});
     let fields = shop.post("/products").token(&staff).json(&body).send().await.expect_error(400, "VALIDATION_ERROR");

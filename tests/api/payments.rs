@@ -373,3 +373,60 @@ async fn a_guest_pays_with_his_address() {
     let track = json!({"orderNumber": order["orderNumber"], "email": "guest@example.com"});
     assert_eq!(shop.post("/orders/track").json(&track).send().await.expect(200)["order"]["status"], "paid");
 }
+
+/// A webhook whose job is gone, as after many failures, gets a new job from the clock.
+#[tokio::test]
+async fn a_forgotten_webhook_is_worked_on() {
+    let shop = TestApp::with(|config| config.jobs.sweep_seconds = 1).await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 5).await;
+    let ama = shop.customer("ama@example.com").await;
+    let order = shop.order(&ama, &product, 2).await;
+    let payment = shop.initialize(&ama, &order).await;
+    let total = shop.database.count("select total_minor from orders").await;
+    let event = charge_success(payment["reference"].as_str().unwrap(), total, 1);
+    // Stored as the endpoint stores it, and without its job.
+    sqlx::query(
+        "insert into webhook_events (id, provider, dedupe_key, event, body, received_at)
+         values (gen_random_uuid(), 'paystack', 'k', 'charge.success', $1, now() - interval '6 minutes')",
+    )
+    .bind(serde_json::to_vec(&event).unwrap())
+    .execute(&shop.database.pool)
+    .await
+    .unwrap();
+    shop.wait_for_status(&ama, &order, "paid").await;
+    shop.wait_for_jobs().await;
+    let events = "select count(*) from webhook_events where status = 'processed'";
+    assert_eq!(shop.database.count(events).await, 1);
+    assert_eq!(shop.database.count("select count(*) from river_job where kind = 'process_webhook'").await, 1);
+}
+
+/// An open attempt is given again only with its goods: what was released is set aside again, or refused when sold.
+#[tokio::test]
+async fn an_old_attempt_takes_its_stock_again() {
+    let shop = TestApp::with(|config| config.jobs.sweep_seconds = 1).await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 5).await;
+    let ama = shop.customer("ama@example.com").await;
+    let order = shop.order(&ama, &product, 3).await;
+    let payment = shop.initialize(&ama, &order).await;
+    let released = || async {
+        let held = shop.database.count("select count(*) from reservations where status = 'held'").await;
+        (held == 0).then_some(())
+    };
+    shop.app.clock.advance(TimeDelta::minutes(16));
+    shop.wait_for("the release", released).await;
+    let ama = shop.login("ama@example.com").await;
+    assert_eq!(shop.initialize(&ama, &order).await, payment);
+    assert_eq!(shop.available(&product).await, 2);
+    shop.app.clock.advance(TimeDelta::minutes(13));
+    // Sold while nothing holds it: the release is done by hand, as the clock's work would.
+    sqlx::query("update reservations set expires_at = now()").execute(&shop.database.pool).await.unwrap();
+    shop.wait_for("the second release", released).await;
+    let ben = shop.customer("ben@example.com").await;
+    shop.order(&ben, &product, 4).await;
+    let ama = shop.login("ama@example.com").await;
+    let body = json!({"orderId": order["id"]});
+    shop.post("/payments/initialize").token(&ama).json(&body).send().await.expect_error(409, "CONFLICT");
+    assert_ledger(&shop).await;
+}

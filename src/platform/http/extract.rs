@@ -66,10 +66,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let query = parts.uri.query().unwrap_or_default();
-        if let Some((name, _)) = url::form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.contains('\0')) {
-            return Err(Error::field(name, "must not contain control characters"));
-        }
         match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => {
@@ -94,15 +90,13 @@ impl<S: Send + Sync> FromRequestParts<S> for PathName {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let missing = || Error::NotFound("This address");
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
-        let name = params.iter().last().map_or("", |(_, value)| value);
-        // PostgreSQL has no text with a zero byte.
-        if name.contains('\0') { Err(missing()) } else { Ok(Self(name.to_owned())) }
+        let params =
+            RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::NotFound("This address"))?;
+        Ok(Self(params.iter().last().map_or("", |(_, value)| value).to_owned()))
     }
 }
 
-/// The id at the end of a path. What is not an id is not found.
+/// The id at the end of a path. What is not an id is refused.
 #[derive(Debug)]
 pub struct PathId<T>(pub T);
 
