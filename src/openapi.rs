@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the handlers.
 
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 
 /// What the document says beside the routes.
@@ -38,7 +38,30 @@ impl Modify for Bearer {
 
 /// The document of this binary.
 pub fn document() -> OpenApi {
-    crate::router::api().split_for_parts().1
+    let mut document = crate::router::api().split_for_parts().1;
+    add_common_answers(&mut document);
+    document
+}
+
+/// Every route of the API may refuse for reasons that are not its own: an expired token, a body that is too large, a
+/// database that does not answer. All have the one shape, so they are said once.
+fn add_common_answers(document: &mut OpenApi) {
+    let refusal = || {
+        let schema = Ref::from_schema_name("ErrorEnvelope");
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        ResponseBuilder::new()
+            .description("Any other refusal or failure; `code` says which")
+            .content("application/json", content)
+            .build()
+    };
+    let api = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/"));
+    for item in api.map(|(_, item)| item) {
+        let operations =
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
+        for operation in operations {
+            operation.responses.responses.insert("default".to_owned(), RefOr::T(refusal()));
+        }
+    }
 }
 
 /// The document as it is committed and served: indented, ending in a line break.

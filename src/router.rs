@@ -40,7 +40,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
 
 /// The whole server. `sandbox` is the payment sandbox, where it is used.
 pub fn router(app: &App, sandbox: Option<Router>) -> Router {
-    let (api, document) = api().split_for_parts();
+    let (api, _) = api().split_for_parts();
     let mut router = api
         .merge(auth::pages())
         .merge(payments::pages())
@@ -52,7 +52,9 @@ pub fn router(app: &App, sandbox: Option<Router>) -> Router {
         router = router.merge(notifications::mailbox_routes());
     }
     // Without "none" the page sends the document's address to a foreign validator.
-    let docs = SwaggerUi::new("/docs").config(Config::default().validator_url("none")).url("/openapi.json", document);
+    let docs = SwaggerUi::new("/docs")
+        .config(Config::default().validator_url("none"))
+        .url("/openapi.json", openapi::document());
     let mut router = router
         .with_state(app.clone())
         .merge(Router::from(docs).layer(from_fn(docs_policy)))

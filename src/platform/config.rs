@@ -407,6 +407,11 @@ impl Config {
                 "database.url: production needs its own PostgreSQL (DATABASE_URL)",
             );
             require(
+                self.server.cors_origins.iter().all(|origin| origin.starts_with("https://")),
+                "server.cors_origins: production needs the https addresses of its storefronts, or an empty list \
+                 (AGAPE_SERVER__CORS_ORIGINS)",
+            );
+            require(
                 !self.auth.private_key_file.is_empty(),
                 "auth.private_key_file: production needs a key file (AGAPE_AUTH__PRIVATE_KEY_FILE)",
             );
@@ -469,8 +474,14 @@ mod tests {
     fn production_lists_everything_that_is_missing() {
         let settings = Settings::load(None, &env(&[("AGAPE_ENV", "production")])).unwrap();
         let faults = settings.config().unwrap_err().0;
-        for key in ["server.public_url", "database.url", "auth.private_key_file", "payments.provider", "mail.provider"]
-        {
+        for key in [
+            "server.public_url",
+            "server.cors_origins",
+            "database.url",
+            "auth.private_key_file",
+            "payments.provider",
+            "mail.provider",
+        ] {
             assert!(faults.iter().any(|fault| fault.starts_with(key)), "{key}: {faults:#?}");
         }
     }

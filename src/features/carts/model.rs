@@ -53,11 +53,12 @@ pub(super) struct CartItemView {
 
 /// Something the shopper should know about a line.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(tag = "type", rename_all = "camelCase")]
 pub(super) enum CartNotice {
     /// The price is not the one that was shown before.
     PriceChanged {
         /// The price that was shown.
+        #[serde(rename = "previousPrice")]
         previous_price: Amount,
     },
     /// Fewer are available than the line has.

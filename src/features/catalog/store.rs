@@ -159,7 +159,7 @@ pub(super) async fn update_product(
              set price_minor = v.price_minor + changed.difference,
                  sku = case when v.options = '[]' then coalesce($3, v.sku) else v.sku end
              from changed
-             where v.product_id = changed.id and (changed.difference <> 0 or v.options = '[]' and $3 <> v.sku))
+             where v.product_id = changed.id and v.archived_at is null and (changed.difference <> 0 or v.options = '[]' and $3 <> v.sku))
            select id from changed"#,
         id.0,
         version,

@@ -84,9 +84,8 @@ pub(super) struct CancelOrder {
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
     responses(
     (status = 201, body = Envelope<OrderData>),
-    (status = 400, body = ErrorEnvelope, description = "A field is wrong, or the cart is empty"),
+    (status = 400, body = ErrorEnvelope, description = "A field is wrong, the cart is empty, or a product is not for sale"),
     (status = 401, body = ErrorEnvelope),
-    (status = 404, body = ErrorEnvelope, description = "A product is not for sale"),
     (status = 409, body = ErrorEnvelope, description = "Something is sold out (each line is named), the cart has changed, or the same key is still running"),
     (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]

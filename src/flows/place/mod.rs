@@ -79,8 +79,8 @@ enum Written {
 /// Places the order. `view` makes the answer, which is stored with the order under the idempotency key.
 ///
 /// # Errors
-/// `Validation` for an empty cart; `NotFound` for what is not for sale; `Conflict` when something is sold out, with
-/// each line; what [`idempotency::claim`] refuses.
+/// `Validation` for an empty cart and for what is not for sale; `Conflict` when something is sold out, with each line;
+/// what [`idempotency::claim`] refuses.
 pub async fn place(
     app: &App,
     request: Request,
