@@ -164,6 +164,9 @@ async fn write(
     if let Written::Placed { body } = &written {
         idempotency::store(&mut tx, key, 201, body, now).await?;
         tx.commit().await?;
+    } else {
+        // At once, so that the key is free for the next try.
+        tx.rollback().await?;
     }
     Ok(written)
 }
