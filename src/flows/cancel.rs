@@ -29,7 +29,7 @@ pub async fn cancel_unpaid(app: &App, id: OrderId, user: UserId, reason: Option<
     close(&mut tx, &order, "cancelled", "customer", Some(user), reason, now).await?;
     let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;
-    app.product_cache.forget(&products);
+    app.product_cache.forget(&products).await;
     Ok(())
 }
 

@@ -78,7 +78,7 @@ async fn expire_order(app: &App, id: OrderId) -> Result<()> {
     cancel::close(&mut tx, &order, "expired", "system", None, Some("not paid in time"), now).await?;
     let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;
-    app.product_cache.forget(&products);
+    app.product_cache.forget(&products).await;
     metrics::counter!("agape_orders_expired_total").increment(1);
     Ok(())
 }
@@ -113,6 +113,6 @@ async fn release_reservation(app: &App, id: OrderId) -> Result<()> {
     }
     let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;
-    app.product_cache.forget(&products);
+    app.product_cache.forget(&products).await;
     Ok(())
 }

@@ -92,7 +92,7 @@ pub async fn settle(app: &App, transaction: &Transaction) -> Result<Outcome> {
     let products = inventory::products_of_order(&mut tx, order.id).await?;
     tx.commit().await?;
     app.waker.wake();
-    app.product_cache.forget(&products);
+    app.product_cache.forget(&products).await;
     let result = match &outcome {
         Outcome::Paid => "paid",
         Outcome::Flagged(_) => "flagged",

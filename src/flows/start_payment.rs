@@ -109,7 +109,7 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
     if let Some(attempt) = payments::find_by_order_open(&mut tx, id).await? {
         let products = inventory::products_of_order(&mut tx, id).await?;
         tx.commit().await?;
-        app.product_cache.forget(&products);
+        app.product_cache.forget(&products).await;
         return Ok((attempt, order.email));
     }
     if order.status != Status::PendingPayment {
@@ -137,7 +137,7 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
     let payment = payments::find_by_order_open(&mut tx, id).await?.ok_or(Error::NotFound("The payment"))?;
     let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;
-    app.product_cache.forget(&products);
+    app.product_cache.forget(&products).await;
     Ok((payment, order.email))
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -184,12 +184,13 @@ pub(super) async fn get_product(
     let product = service::get_product(&app, &name).await?;
     let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|tags| {
         let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-        tags.split(',').map(plain).any(|tag| tag == "*" || tag == plain(&product.etag))
+        let ours = product.etag.to_str().map(plain).unwrap_or_default();
+        tags.split(',').map(plain).any(|tag| tag == "*" || tag == ours)
     });
-    let head = [(ETAG, &*product.etag), (CACHE_CONTROL, "no-cache")];
+    let head = [(ETAG, product.etag), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     Ok(if known {
         (StatusCode::NOT_MODIFIED, head).into_response()
     } else {
-        (head, [(CONTENT_TYPE, "application/json")], product.body).into_response()
+        (head, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], product.body).into_response()
     })
 }

@@ -44,14 +44,14 @@ pub(super) async fn get_product(app: &App, name: &str) -> Result<CachedProduct> 
     }
     let epoch = app.product_cache.epoch();
     let row = find(&mut *app.db.acquire().await?, name, false).await?;
-    let id = row.id;
+    let (id, slug) = (row.id, row.slug.as_str().into());
     let body =
         serde_json::to_vec(&Envelope::of(ProductData { product: ProductView::new(row, &app.config.public_url()) }))
             .map_err(Error::internal)?;
     // Weak, because the same tag goes with the compressed body.
-    let etag = format!("W/\"{}\"", hex::encode(&sha256(&body)[..12]));
-    let cached = CachedProduct { id, body: Bytes::from(body), etag: etag.into() };
-    app.product_cache.put(name.to_owned(), cached.clone(), epoch).await;
+    let etag = format!("W/\"{}\"", hex::encode(&sha256(&body)[..12])).try_into().map_err(Error::internal)?;
+    let cached = CachedProduct { id, slug, body: Bytes::from(body), etag };
+    app.product_cache.put(cached.clone(), &epoch).await;
     Ok(cached)
 }
 
@@ -220,7 +220,7 @@ pub(super) async fn create_product(
     let view = ProductView::new(row, &app.config.public_url());
     record(&mut tx, app, actor, meta, "product.create", id, None, Some(json!(view))).await?;
     tx.commit().await?;
-    app.product_cache.forget(&[id]);
+    app.product_cache.forget(&[id]).await;
     Ok(view)
 }
 
@@ -249,7 +249,7 @@ pub(super) async fn update_product(
     let view = ProductView::new(find(&mut tx, &id.to_string(), true).await?, &base);
     record(&mut tx, app, actor, meta, "product.update", id, Some(json!(before)), Some(json!(view))).await?;
     tx.commit().await?;
-    app.product_cache.forget(&[id]);
+    app.product_cache.forget(&[id]).await;
     Ok(view)
 }
 
@@ -260,7 +260,7 @@ pub(super) async fn delete_product(app: &App, actor: &Identity, meta: &RequestMe
     }
     record(&mut tx, app, actor, meta, "product.delete", id, None, None).await?;
     tx.commit().await?;
-    app.product_cache.forget(&[id]);
+    app.product_cache.forget(&[id]).await;
     Ok(())
 }
 

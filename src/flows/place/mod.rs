@@ -120,7 +120,7 @@ pub async fn place(
             Written::Placed { body } => {
                 app.waker.wake();
                 let products: Vec<_> = new.order.items.iter().map(|item| item.product_id).collect();
-                app.product_cache.forget(&products);
+                app.product_cache.forget(&products).await;
                 metrics::counter!("agape_orders_placed_total").increment(1);
                 return Ok(Answer { status: 201, body, replayed: false });
             }
