@@ -113,9 +113,13 @@ impl Waker {
             self.0.notified().await;
             let sent = async {
                 let mut connection = db.acquire().await?;
-                sqlx::query("select pg_notify(current_schema() || '.river_insert', '{\"queue\":\"default\"}')")
-                    .execute(&mut *connection)
-                    .await?;
+                // A notification has nothing to keep, so its commit need not wait for the disk.
+                sqlx::query(
+                    "select set_config('synchronous_commit', 'off', true),
+                            pg_notify(current_schema() || '.river_insert', '{\"queue\":\"default\"}')",
+                )
+                .execute(&mut *connection)
+                .await?;
                 Ok::<_, Error>(())
             };
             if let Err(error) = sent.await {
