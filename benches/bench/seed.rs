@@ -43,3 +43,11 @@ pub(crate) async fn database(server: &str, binary: &Path, directory: &Path) -> a
     shop.close().await?;
     Ok(url)
 }
+
+/// Has the planner learn how large the tables are.
+pub(crate) async fn look_at_tables(url: &str) -> anyhow::Result<()> {
+    let mut shop = url.parse::<PgConnectOptions>()?.connect().await?;
+    shop.execute("vacuum analyze").await?;
+    shop.close().await?;
+    Ok(())
+}

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::app::App;
 use crate::features::notifications::{self, Mail, NewMail, OrderLine, OrderSummary, PaymentSummary, ShippingAddress};
 use crate::features::orders::{self, Country, Order};
-use crate::features::{catalog, payments};
+use crate::features::payments;
+use crate::platform::format::absolute_url;
 use crate::platform::ids::OrderId;
 use crate::platform::jobs::{Job, JobError};
 
@@ -91,7 +92,7 @@ fn summary(order: &Order, base: &str) -> OrderSummary {
                 quantity: item.quantity,
                 unit_price_minor: item.unit_price_minor,
                 total_minor: item.total_minor,
-                image_url: item.image_url.as_ref().map(|url| catalog::absolute(url, base)),
+                image_url: item.image_url.as_ref().map(|url| absolute_url(url, base)),
             })
             .collect(),
         subtotal_minor: order.subtotal_minor,

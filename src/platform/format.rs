@@ -41,6 +41,12 @@ pub fn date_time(at: DateTime<Utc>, utc_offset_minutes: i32) -> String {
     local(at, utc_offset_minutes).format("%-d %B %Y at %H:%M").to_string()
 }
 
+/// Makes the address of a picture absolute: stored addresses on this server are paths. `base` is the server's public
+/// address.
+pub fn absolute_url(url: &str, base: &str) -> String {
+    if url.starts_with('/') { format!("{base}{url}") } else { url.to_owned() }
+}
+
 /// Sets up what all templates share: the filters `money(currency)`,
 /// `date(utc_offset_minutes)` and `date_time(utc_offset_minutes)`, and a syntax
 /// in which a tag alone on its line leaves no empty line behind.

@@ -4,7 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::store::CartLine;
+use crate::features::catalog::variant_name_of;
 use crate::platform::error::Result;
+use crate::platform::format::absolute_url;
 use crate::platform::ids::{CartId, CartItemId, ProductId, VariantId};
 use crate::platform::money::Amount;
 
@@ -99,8 +101,8 @@ impl CartView {
                 sku: line.sku,
                 title: line.title,
                 slug: line.slug,
-                variant_name: crate::features::catalog::variant_name_of(&line.options),
-                image: line.image_url.map(|url| crate::features::catalog::absolute(&url, base)),
+                variant_name: variant_name_of(&line.options),
+                image: line.image_url.map(|url| absolute_url(&url, base)),
                 quantity: line.quantity,
                 price: Amount(line.price_minor),
                 total,

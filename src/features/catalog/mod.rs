@@ -21,7 +21,7 @@ use crate::app::App;
 pub use cache::ProductCache;
 pub use import_service::{ImportReport, ImportSettings, import_products};
 pub use media::routes as media_routes;
-pub use model::{absolute, variant_name_of};
+pub use model::variant_name_of;
 pub use service::{count_products, front_page};
 
 /// The routes under `/api/v1`.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
+use crate::platform::format::absolute_url;
 use crate::platform::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::platform::money::Amount;
 
@@ -230,11 +231,6 @@ pub(super) struct VariantView {
     image: Option<String>,
 }
 
-/// Makes a stored picture address absolute. `base` is this server's public address.
-pub fn absolute(url: &str, base: &str) -> String {
-    if url.starts_with('/') { format!("{base}{url}") } else { url.to_owned() }
-}
-
 impl ProductView {
     /// `base` is this server's public address.
     pub(super) fn new(row: Listed, base: &str) -> Self {
@@ -275,7 +271,7 @@ impl ProductView {
                 .into_iter()
                 .map(|image| ImageView {
                     id: image.id,
-                    url: absolute(&image.url, base),
+                    url: absolute_url(&image.url, base),
                     alt: image.alt,
                     r#type: image.kind,
                     order: image.order,
@@ -308,7 +304,7 @@ impl VariantView {
             price: Amount(row.price_minor),
             compare_at_price: row.compare_at_minor.map(Amount),
             inventory: row.available,
-            image: row.image_url.map(|url| absolute(&url, base)),
+            image: row.image_url.map(|url| absolute_url(&url, base)),
         }
     }
 }

@@ -9,6 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::platform::format::absolute_url;
 use crate::platform::ids::{CartId, OrderId, OrderItemId, ProductId, UserId, VariantId};
 use crate::platform::money::Amount;
 use crate::platform::text::{Email, Phone, Text};
@@ -383,7 +384,7 @@ impl OrderView {
                     sku: item.sku.clone(),
                     title: item.title.clone(),
                     variant_name: item.variant_name.clone(),
-                    image: item.image_url.as_ref().map(|url| absolute(url, base)),
+                    image: item.image_url.as_ref().map(|url| absolute_url(url, base)),
                     quantity: item.quantity,
                     price: Amount(item.unit_price_minor),
                     total: Amount(item.total_minor),
@@ -412,10 +413,6 @@ impl OrderView {
         self.timeline = Some(timeline);
         self
     }
-}
-
-fn absolute(url: &str, base: &str) -> String {
-    if url.starts_with('/') { format!("{base}{url}") } else { url.to_owned() }
 }
 
 #[cfg(test)]
