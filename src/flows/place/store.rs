@@ -124,8 +124,11 @@ pub(super) async fn insert(c: &mut PgConnection, new: &NewOrder, now: DateTime<U
         new.job,
         new.job_attempts,
     )
-    .fetch_one(c)
-    .await?;
+    // Outside of a transaction the statement commits by itself, which may fail after the row was sent: read to the end.
+    .fetch_all(c)
+    .await?
+    .pop()
+    .ok_or(sqlx::Error::RowNotFound)?;
     Ok(match row.number {
         Some(number) => Outcome::Placed { number },
         None if row.short.is_empty() => Outcome::Stale,
