@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::features::auth::{Hasher, TokenKeys};
+use crate::features::auth::{Hasher, LiveSessions, TokenKeys};
 use crate::features::catalog::ProductCache;
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
+use crate::platform::crypto::Vault;
 use crate::platform::db::Db;
 use crate::platform::jobs::Waker;
+use crate::platform::rate_limit::RateLimiter;
 use crate::platform::telemetry;
 
 /// A handle to the application; cloning it is cheap.
@@ -33,8 +35,14 @@ pub struct Parts {
     pub hasher: Hasher,
     /// Signs and checks access tokens.
     pub token_keys: TokenKeys,
+    /// Encrypts what must be read again.
+    pub vault: Vault,
+    /// Sessions that were found alive a moment ago.
+    pub live_sessions: LiveSessions,
     /// Products as they were last answered.
     pub product_cache: ProductCache,
+    /// Counts requests.
+    pub rate_limiter: RateLimiter,
     /// Wakes the workers after a commit.
     pub waker: Waker,
     /// The payment provider.
@@ -61,7 +69,14 @@ impl App {
         Ok(Self(Arc::new(Parts {
             hasher: Hasher::new(&config.auth)?,
             token_keys: TokenKeys::load(signing_key, make_key, &config.auth)?,
+            vault: Vault::load(
+                &config.auth.encryption_key,
+                &config.auth.previous_encryption_key,
+                &config.server.data_dir.join("keys/encryption.key"),
+            )?,
+            live_sessions: LiveSessions::new(&config.auth),
             product_cache: ProductCache::new(&config.cache),
+            rate_limiter: RateLimiter::new(&config.limits),
             waker: Waker::default(),
             paystack,
             metrics: telemetry::init_metrics(),

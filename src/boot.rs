@@ -75,6 +75,14 @@ impl Server {
     }
 }
 
+/// The file of the keys that sign access tokens.
+pub fn signing_key(config: &Config) -> PathBuf {
+    match config.auth.private_key_file.as_str() {
+        "" => config.server.data_dir.join("keys/access-token.pem"),
+        file => PathBuf::from(file),
+    }
+}
+
 /// Builds the application on a migrated database. Without a payment key, the sandbox gets one of its own.
 ///
 /// # Errors
@@ -86,10 +94,7 @@ pub async fn build(mut config: Config, url: &str, clock: Clock) -> anyhow::Resul
         }
         config.payments.paystack_url = format!("{}/sandbox/paystack", config.local_url());
     }
-    let key = match config.auth.private_key_file.as_str() {
-        "" => config.server.data_dir.join("keys/access-token.pem"),
-        file => PathBuf::from(file),
-    };
+    let key = signing_key(&config);
     let db = Db::connect(&config.database, url).await?;
     App::new(config, db, clock, &key)
 }
@@ -114,7 +119,7 @@ pub fn running_already(config: &Config) -> Option<anyhow::Error> {
 /// When the sandbox cannot read what it stored.
 pub fn routes(app: &App) -> anyhow::Result<Router> {
     if !app.config.uses_sandbox() {
-        return Ok(router::router(app, None));
+        return router::router(app, None);
     }
     let sandbox = Sandbox::new(SandboxConfig {
         secret_key: app.config.payments.paystack_secret_key.clone(),
@@ -124,7 +129,7 @@ pub fn routes(app: &App) -> anyhow::Result<Router> {
         store_name: app.config.store.name.clone(),
     })
     .context("the payment sandbox cannot read paystack-sandbox.json in the data directory")?;
-    Ok(router::router(app, Some(sandbox.router())))
+    router::router(app, Some(sandbox.router()))
 }
 
 /// Opens the port.
@@ -178,6 +183,8 @@ pub async fn serve(
     let limit = Duration::from_secs(app.config.server.shutdown_seconds);
     let waker = tokio::spawn(app.waker.clone().run(app.db.clone()));
     let upkeep = tokio::spawn(telemetry::keep_up(app.metrics.clone()));
+    let keys = app.clone();
+    let keys = tokio::spawn(async move { keys.token_keys.keep_fresh().await });
     let workers = jobs::start(app)?;
     let (drained, drain) = tokio::sync::oneshot::channel::<()>();
     let stopping = app.clone();
@@ -205,6 +212,7 @@ pub async fn serve(
     workers.stop(deadline).await;
     waker.abort();
     upkeep.abort();
+    keys.abort();
     // A request that was cut off may still hold a connection.
     let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
     Ok(())

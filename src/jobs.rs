@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::features::auth::SendVerificationMail;
+use crate::features::auth::{SendAccountMail, SendPasswordResetMail, SendVerificationMail};
 use crate::features::webhooks::ProcessWebhook;
 use crate::flows::expire::Sweep;
 use crate::flows::order_mail::SendOrderMail;
+use crate::flows::retention::Retention;
 use crate::platform::jobs::{Registry, Runner};
 
 /// Starts the workers of this process.
@@ -18,7 +19,11 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     registry.add::<ProcessWebhook>()?;
     registry.add::<SendOrderMail>()?;
     registry.add::<SendVerificationMail>()?;
+    registry.add::<SendPasswordResetMail>()?;
+    registry.add::<SendAccountMail>()?;
+    registry.add::<Retention>()?;
     registry.add::<Sweep>()?;
     registry.every::<Sweep>(Duration::from_secs(app.config.jobs.sweep_seconds.max(1)), || Sweep {})?;
+    registry.every::<Retention>(Duration::from_secs(24 * 60 * 60), || Retention {})?;
     registry.start(&app.db, &app.config.jobs)
 }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod features;
 pub mod flows;
 pub mod jobs;
+pub mod limits;
 pub mod openapi;
 pub mod platform;
 pub mod router;

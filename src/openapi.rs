@@ -11,11 +11,17 @@ use utoipa::{Modify, OpenApi as _};
         title = "AGAPE",
         description = "The commerce API of AGAPE. Money is a number in main units with at most two decimals; \
                        times are UTC in RFC 3339; ids are UUIDs. Errors have one shape, with a code for programs and \
-                       a message for people. Requests refuse fields they do not know."
+                       a message for people. Requests refuse fields they do not know. Each operation names who may \
+                       use it: everybody (an empty requirement), whoever is signed in (`bearer`), or the roles that \
+                       have the permission named beside `bearer`."
     ),
     modifiers(&Bearer),
     tags(
         (name = "Accounts", description = "Registering, signing in, sessions"),
+        (name = "Accounts, staff", description = "Keeping accounts"),
+        (name = "Addresses", description = "The address book"),
+        (name = "Privacy", description = "One's own data: export, erasure, consent"),
+        (name = "Audit, staff", description = "Who did what"),
         (name = "Catalogue", description = "Products, categories, search"),
         (name = "Catalogue, staff", description = "Keeping the catalogue"),
         (name = "Cart", description = "Carts of guests and accounts"),

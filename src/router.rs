@@ -1,5 +1,7 @@
 //! All routes, and the layers around them.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -15,16 +17,21 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
-use crate::features::{auth, carts, catalog, notifications, orders, payments, webhooks};
-use crate::openapi;
+use crate::features::auth::{AccessTable, Gate};
+use crate::features::{addresses, audit, auth, carts, catalog, notifications, orders, payments, privacy, webhooks};
 use crate::platform::error::{Error, Result};
+use crate::platform::http::envelope::LIMIT_HEADERS;
 use crate::platform::http::layers::{self, Outer};
 use crate::platform::http::pages;
+use crate::{limits, openapi};
 
 /// The routes of the OpenAPI document.
 pub(crate) fn api() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(addresses::routes())
+        .merge(privacy::routes())
+        .merge(audit::routes())
         .merge(catalog::routes())
         .merge(carts::routes())
         .merge(orders::routes())
@@ -39,7 +46,12 @@ pub(crate) fn api() -> OpenApiRouter<App> {
 }
 
 /// The whole server. `sandbox` is the payment sandbox, where it is used.
-pub fn router(app: &App, sandbox: Option<Router>) -> Router {
+///
+/// # Errors
+/// When a route does not say who may use it.
+pub fn router(app: &App, sandbox: Option<Router>) -> anyhow::Result<Router> {
+    let document = openapi::document();
+    let gate = Gate { app: app.clone(), table: Arc::new(AccessTable::of(&document)?) };
     let (api, _) = api().split_for_parts();
     let mut router = api
         .merge(auth::pages())
@@ -52,16 +64,19 @@ pub fn router(app: &App, sandbox: Option<Router>) -> Router {
         router = router.merge(notifications::mailbox_routes());
     }
     // Without "none" the page sends the document's address to a foreign validator.
-    let docs = SwaggerUi::new("/docs")
-        .config(Config::default().validator_url("none"))
-        .url("/openapi.json", openapi::document());
+    let docs = SwaggerUi::new("/docs").config(Config::default().validator_url("none")).url("/openapi.json", document);
     let mut router = router
         .with_state(app.clone())
         .merge(Router::from(docs).layer(from_fn(docs_policy)))
         .fallback(layers::unknown_route)
         .layer(from_fn(layers::shape_refusals))
         .layer(DefaultBodyLimit::max(app.config.server.body_limit_bytes))
-        .layer(CompressionLayer::new());
+        .layer(from_fn(layers::entity_tags))
+        .layer(CompressionLayer::new())
+        // Before a body is read: who asks, how often, and whether he may.
+        .layer(from_fn_with_state(gate, auth::authorize))
+        .layer(from_fn_with_state(app.clone(), limits::limit_rates))
+        .layer(from_fn_with_state(app.clone(), auth::identify));
     if let Some(sandbox) = sandbox {
         router = router.nest("/sandbox/paystack", sandbox.layer(from_fn(sandbox_policy)));
     }
@@ -71,14 +86,15 @@ pub fn router(app: &App, sandbox: Option<Router>) -> Router {
         body_limit: app.config.server.body_limit_bytes,
         hsts: app.config.is_production(),
     };
-    // Preflight requests are answered before anything else looks at them.
-    router.layer(cors(app)).layer(from_fn_with_state(outer, layers::outer))
+    // Preflight requests are answered before anything else looks at them or counts them.
+    Ok(router.layer(cors(app)).layer(from_fn_with_state(outer, layers::outer)))
 }
 
 fn cors(app: &App) -> CorsLayer {
     let origins: Vec<HeaderValue> =
         app.config.server.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     let header = HeaderName::from_static;
+    let exposed = [header("x-request-id"), header("etag"), header("retry-after"), header("idempotency-replayed")];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(true)
@@ -93,7 +109,7 @@ fn cors(app: &App) -> CorsLayer {
             header("if-none-match"),
             header("traceparent"),
         ])
-        .expose_headers([header("x-request-id"), header("etag"), header("retry-after"), header("idempotency-replayed")])
+        .expose_headers(exposed.into_iter().chain(LIMIT_HEADERS).collect::<Vec<_>>())
         .max_age(std::time::Duration::from_secs(600))
 }
 
@@ -133,13 +149,13 @@ async fn home(State(app): State<App>) -> Result<Response> {
 }
 
 /// Whether the process lives
-#[utoipa::path(get, path = "/healthz", tag = "Operation", responses((status = 200, body = Value)))]
+#[utoipa::path(get, path = "/healthz", tag = "Operation", security(()), responses((status = 200, body = Value)))]
 async fn healthz() -> axum::Json<Value> {
     axum::Json(json!({"status": "ok"}))
 }
 
 /// Whether the process can serve
-#[utoipa::path(get, path = "/readyz", tag = "Operation", responses(
+#[utoipa::path(get, path = "/readyz", tag = "Operation", security(()), responses(
     (status = 200, body = Value, description = "The database answers, its migrations are applied, and the process is not stopping"),
     (status = 503, body = Value, description = "What is not ready"),
 ))]
@@ -157,7 +173,7 @@ async fn readyz(State(app): State<App>) -> Response {
 }
 
 /// Measurements in the format of Prometheus
-#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "Operation", security(()), responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(app): State<App>) -> Result<Response, Error> {
     let (open, idle) = app.db.connections();
     ::metrics::gauge!("agape_db_connections", "state" => "open").set(f64::from(open));

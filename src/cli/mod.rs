@@ -2,10 +2,13 @@
 
 mod admin;
 mod config;
+mod doctor;
 mod import;
+mod keys;
 mod migrate;
 mod openapi;
 mod serve;
+mod totp;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,6 +42,13 @@ enum Command {
     Migrate(migrate::Args),
     /// Read products from a file.
     Import(import::Args),
+    /// Check everything that the server depends on, and say how to mend it. Exits with 1 when something is wrong.
+    #[command(after_help = "Example:\n  agape doctor")]
+    Doctor,
+    /// Look after the keys that sign access tokens.
+    Keys(keys::Args),
+    /// Print the six digits that belong to a two-factor secret now. For scripts and tests.
+    Totp(totp::Args),
     /// Make accounts for the staff.
     Admin(admin::Args),
     /// Print the effective settings, with secrets masked.
@@ -88,6 +98,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(load(cli.config)?).await?,
         Command::Migrate(args) => return migrate::run(&load(cli.config)?, &args).await,
         Command::Import(args) => return import::run(load(cli.config)?, &args).await,
+        Command::Doctor => return doctor::run(load(cli.config)?).await,
+        Command::Keys(args) => keys::run(&load(cli.config)?, &args)?,
+        Command::Totp(args) => totp::run(&args)?,
         Command::Admin(args) => admin::run(load(cli.config)?, &args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! The shop's domains, one folder each. They do not import each other's insides; `crate::flows` joins them.
 
+pub mod addresses;
 pub mod audit;
 pub mod auth;
 pub mod carts;
@@ -8,4 +9,5 @@ pub mod inventory;
 pub mod notifications;
 pub mod orders;
 pub mod payments;
+pub mod privacy;
 pub mod webhooks;

@@ -1,7 +1,6 @@
 //! The clock's work: reservations and unpaid orders end, and rows that nobody needs any more go.
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::cancel;
@@ -41,7 +40,7 @@ async fn forget(app: &App) -> Result<()> {
     let mut connection = app.db.acquire().await?;
     idempotency::sweep(&mut connection, now).await?;
     carts::sweep_expired(&mut connection, now).await?;
-    notifications::forget_links(&mut connection, now - TimeDelta::hours(app.config.auth.verification_hours)).await
+    notifications::forget_links(&mut connection, &app.config.auth, now).await
 }
 
 /// Gives up unpaid orders whose time is over.

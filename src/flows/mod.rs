@@ -1,9 +1,12 @@
 //! Use cases that join several domains, one file each. Each is one transaction.
 
 pub mod cancel;
+pub mod erase;
 pub mod expire;
+pub mod export;
 pub mod order_mail;
 pub mod place;
 pub mod quote;
+pub mod retention;
 pub mod settle;
 pub mod start_payment;

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::features::notifications::{self, Mail, NewMail, OrderLine, OrderSummary, PaymentSummary, ShippingAddress};
-use crate::features::orders::{self, Country, Order};
+use crate::features::orders::{self, Order};
 use crate::features::payments;
+use crate::platform::address::Country;
 use crate::platform::format::absolute_url;
 use crate::platform::ids::OrderId;
 use crate::platform::jobs::{Job, JobError};
@@ -75,6 +76,7 @@ fn summary(order: &Order, base: &str) -> OrderSummary {
     let lines = [
         text("addressLine1"),
         text("addressLine2"),
+        text("landmark"),
         join(&[text("city"), text("region"), text("postalCode")]),
         text("country").parse::<Country>().map_or_else(|_| text("country"), |country| country.name().to_owned()),
     ];

@@ -23,7 +23,13 @@ const WELL_KNOWN: [(&str, &str); 6] = [
 ];
 
 /// Keys whose values never print.
-const SECRETS: [&str; 3] = ["database.url", "payments.paystack_secret_key", "payments.paystack_previous_secret_key"];
+const SECRETS: [&str; 5] = [
+    "database.url",
+    "auth.encryption_key",
+    "auth.previous_encryption_key",
+    "payments.paystack_secret_key",
+    "payments.paystack_previous_secret_key",
+];
 
 /// The effective settings. Each field is described in `config/default.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +40,8 @@ pub struct Config {
     pub database: Database,
     pub store: Store,
     pub auth: Auth,
+    pub limits: Limits,
+    pub privacy: Privacy,
     pub cart: Cart,
     pub orders: Orders,
     pub shipping: Shipping,
@@ -59,7 +67,7 @@ sections! {
     Server {
         environment: Environment, host: IpAddr, port: u16, public_url: String, data_dir: PathBuf,
         request_timeout_seconds: u64, shutdown_seconds: u64, body_limit_bytes: usize,
-        cors_origins: Vec<String>, trusted_proxies: Vec<IpAddr>,
+        cors_origins: Vec<String>, trusted_proxies: Vec<crate::platform::network::Network>,
     }
     Log { filter: String, format: LogFormat, }
     Database {
@@ -73,7 +81,15 @@ sections! {
     Auth {
         issuer: String, audience: String, private_key_file: String, access_token_minutes: i64,
         refresh_token_days: i64, refresh_grace_seconds: i64, lock_after_failures: i32, lock_minutes: i64,
-        verification_hours: i64, hash_memory_kib: u32, hash_passes: u32, hash_concurrency: usize,
+        verification_hours: i64, verify_email_url: String, reset_minutes: i64, reset_password_url: String,
+        hash_memory_kib: u32, hash_passes: u32, hash_concurrency: usize, hash_queue: usize,
+        encryption_key: SecretString, previous_encryption_key: SecretString,
+        challenge_minutes: i64, staff_two_factor: bool, session_check_seconds: u64,
+    }
+    Limits { public_per_minute: u32, auth_per_minute: u32, admin_per_minute: u32, clients: usize, }
+    Privacy {
+        unverified_account_days: i64, inactive_account_days: i64, ended_session_days: i64, mail_days: i64,
+        audit_origin_days: i64,
     }
     Cart { guest_hours: i64, max_quantity: i32, }
     Orders { reservation_minutes: i64, unpaid_minutes: i64, max_lines: usize, }
@@ -228,6 +244,8 @@ fn check_section(name: &str, section: &Value) -> Result<(), String> {
         "database" => parse::<Database>(name, section),
         "store" => parse::<Store>(name, section),
         "auth" => parse::<Auth>(name, section),
+        "limits" => parse::<Limits>(name, section),
+        "privacy" => parse::<Privacy>(name, section),
         "cart" => parse::<Cart>(name, section),
         "orders" => parse::<Orders>(name, section),
         "shipping" => parse::<Shipping>(name, section),
@@ -394,6 +412,48 @@ impl Config {
             self.auth.hash_memory_kib >= 8_192 && self.auth.hash_passes >= 1,
             "auth.hash_memory_kib: must be at least 8192, with at least one pass",
         );
+        for (key, secret) in [
+            ("auth.encryption_key", &self.auth.encryption_key),
+            ("auth.previous_encryption_key", &self.auth.previous_encryption_key),
+        ] {
+            let text = secret.expose_secret();
+            require(
+                text.is_empty() || text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
+                &format!("{key}: must be 64 hexadecimal digits (openssl rand -hex 32)"),
+            );
+        }
+        for (key, url) in [
+            ("auth.verify_email_url", &self.auth.verify_email_url),
+            ("auth.reset_password_url", &self.auth.reset_password_url),
+        ] {
+            require(
+                url.is_empty() || url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https")),
+                &format!("{key}: must be an http or https address"),
+            );
+        }
+        let auth = &self.auth;
+        let times = [
+            auth.access_token_minutes,
+            auth.refresh_token_days,
+            auth.lock_minutes,
+            auth.verification_hours,
+            auth.reset_minutes,
+            auth.challenge_minutes,
+            i64::from(auth.lock_after_failures),
+        ];
+        require(times.iter().all(|time| *time > 0), "auth: times and lock_after_failures must be at least 1");
+        require(auth.refresh_grace_seconds >= 0, "auth.refresh_grace_seconds: must not be negative");
+        require(auth.session_check_seconds <= 60, "auth.session_check_seconds: must be at most 60");
+        require(self.limits.clients > 0, "limits.clients: must be at least 1");
+        let privacy = &self.privacy;
+        let days = [
+            privacy.unverified_account_days,
+            privacy.inactive_account_days,
+            privacy.ended_session_days,
+            privacy.mail_days,
+            privacy.audit_origin_days,
+        ];
+        require(days.iter().all(|days| *days >= 0), "privacy: days must not be negative; 0 keeps for ever");
         let fees = [self.shipping.standard_minor, self.shipping.express_minor, self.shipping.overnight_minor];
         require(fees.iter().all(|fee| *fee >= 0), "shipping: fees must not be negative");
         require(self.tax.rate_basis_points <= 10_000, "tax.rate_basis_points: must be at most 10000 (100 %)");
@@ -414,6 +474,11 @@ impl Config {
             require(
                 !self.auth.private_key_file.is_empty(),
                 "auth.private_key_file: production needs a key file (AGAPE_AUTH__PRIVATE_KEY_FILE)",
+            );
+            require(
+                !self.auth.encryption_key.expose_secret().is_empty(),
+                "auth.encryption_key: production needs a key of 64 hexadecimal digits (AGAPE_AUTH__ENCRYPTION_KEY; \
+                 openssl rand -hex 32)",
             );
             require(
                 !self.payments.provider.is_empty(),
@@ -479,6 +544,7 @@ mod tests {
             "server.cors_origins",
             "database.url",
             "auth.private_key_file",
+            "auth.encryption_key",
             "payments.provider",
             "mail.provider",
         ] {

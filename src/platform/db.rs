@@ -215,6 +215,15 @@ impl Db {
     }
 }
 
+/// Allows the transaction to take personal parts out of the append-only tables; their triggers look for this.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_erasing(c: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("select set_config('agape.erasing', 'on', true)").execute(c).await?;
+    Ok(())
+}
+
 fn options(config: &Config, url: &str) -> anyhow::Result<PgConnectOptions> {
     let milliseconds = |n: u64| n.to_string();
     Ok(PgConnectOptions::from_str(url)?

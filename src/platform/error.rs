@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::rate_limit::Class;
+
 /// What went wrong with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
 pub struct FieldError {
@@ -65,7 +67,11 @@ pub enum Error {
     /// Too much at once.
     #[error("Too many requests. Try again in {} seconds.", retry_after.as_secs())]
     RateLimited {
-        /// When to try again.
+        /// Which limit.
+        class: Class,
+        /// Requests that it allows in a minute.
+        limit: u32,
+        /// When to try again, in whole seconds.
         retry_after: Duration,
     },
     /// A provider does not answer as it should.

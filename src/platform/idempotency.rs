@@ -111,3 +111,12 @@ pub async fn sweep(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<
         .await?
         .rows_affected())
 }
+
+/// Removes the answers to these callers.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn erase(connection: &mut PgConnection, callers: &[String]) -> Result<()> {
+    sqlx::query!("delete from idempotency_keys where caller = any($1)", callers).execute(connection).await?;
+    Ok(())
+}

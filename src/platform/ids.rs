@@ -42,6 +42,10 @@ id! {
     UserId;
     /// One sign-in on one device.
     SessionId;
+    /// An entry of an address book.
+    AddressId;
+    /// An answer about the use of one's data.
+    ConsentId;
     /// A node of the category tree.
     CategoryId;
     /// A product.

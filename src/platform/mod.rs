@@ -1,5 +1,6 @@
 //! What every feature stands on, and what knows no feature.
 
+pub mod address;
 pub mod clock;
 pub mod config;
 pub mod crypto;
@@ -11,6 +12,8 @@ pub mod idempotency;
 pub mod ids;
 pub mod jobs;
 pub mod money;
+pub mod network;
 pub mod page;
+pub mod rate_limit;
 pub mod telemetry;
 pub mod text;

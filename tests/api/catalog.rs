@@ -145,8 +145,8 @@ async fn staff_keep_the_catalogue() {
         shop.patch(&path).token(staff).json(&json!({"version": 3})).send().await.expect_error(404, "NOT_FOUND");
     }
     let deeds: Vec<(String, String)> = sqlx::query_as(
-        "select actor_role, action || coalesce(' ' || (before ->> 'title') || '>' || (after ->> 'title'), '')
-         from audit_log where entity = 'product' order by id",
+        "select actor_role, action || coalesce(' ' || (content #>> '{before,title}') || '>' || (content #>> '{after,title}'), '')
+         from audit_log left join audit_parts on entry_id = id and part = 'change' where entity = 'product' order by id",
     )
     .fetch_all(&shop.database.pool)
     .await

@@ -265,6 +265,75 @@ async fn a_known_product_is_not_sent_again() {
     assert!(tag.starts_with("W/"), "{tag}");
 }
 
+/// Lists have entity tags as well: a client that knows one gets 304, until something in it changes.
+#[tokio::test]
+async fn a_known_list_is_not_sent_again() {
+    let shop = TestApp::with(|config| config.limits.public_per_minute = 1_000).await;
+    let admin = shop.staff(Role::Admin).await;
+    let ama = shop.customer("ama@example.com").await;
+    let product = shop.product(&admin, "LISTED", 100, 5).await;
+    shop.order(&ama, &product, 1).await;
+    let get = |path: &str| shop.get(path).token(&ama).header("origin", "http://localhost:3000");
+    let varies = |answer: &crate::support::Answer, on: &str| {
+        answer.headers.get_all("vary").iter().any(|value| value.to_str().unwrap().contains(on))
+    };
+    let mut tags = Vec::new();
+    for path in ["/orders", "/products"] {
+        let full = get(path).send().await;
+        assert_eq!(full.status, 200, "{}", full.text);
+        let tag = full.header("etag").unwrap();
+        assert!(tag.starts_with("W/\"") && tag.len() == 36, "{tag}");
+        assert_eq!(full.header("cache-control").as_deref(), Some("private, no-cache"));
+        for known in [tag.clone(), format!("\"other\", {tag}"), tag.trim_start_matches("W/").to_owned(), "*".into()] {
+            let answer = get(path).header("if-none-match", &known).send().await;
+            assert_eq!((answer.status, answer.text.as_str()), (304, ""), "{known}");
+            for name in ["etag", "cache-control", "access-control-allow-origin", "x-ratelimit-limit"] {
+                assert!(full.header(name).is_some(), "{name}: {full:?}");
+                assert_eq!(answer.header(name), full.header(name), "{name}: {answer:?}");
+            }
+            assert_eq!(answer.header("content-type"), None);
+            assert!(varies(&answer, "accept-encoding") && varies(&answer, "origin"), "{answer:?}");
+        }
+        let other = get(path).header("if-none-match", "\"other\"").header("accept-encoding", "gzip").send().await;
+        assert_eq!((other.status, other.header("etag")), (200, Some(tag.clone())));
+        let head = shop.http.head(format!("{}/api/v1{path}", shop.url)).bearer_auth(&ama);
+        let head = head.header("if-none-match", &tag).send().await.unwrap();
+        assert_eq!((head.status().as_u16(), head.headers()["etag"].to_str().unwrap()), (304, tag.as_str()));
+        tags.push((path, tag));
+    }
+    // Another person's list is another one.
+    let ben = shop.customer("ben@example.com").await;
+    let (path, tag) = &tags[0];
+    let answer = shop.get(path).token(&ben).header("if-none-match", tag).send().await;
+    assert_eq!(answer.expect(200)["orders"], json!([]));
+
+    shop.product(&admin, "NEW", 100, 5).await;
+    shop.order(&ama, &product, 1).await;
+    for (path, tag) in &tags {
+        let answer = get(path).header("if-none-match", tag).send().await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_ne!(answer.header("etag").as_ref(), Some(tag), "{path}");
+    }
+}
+
+/// Only good answers to reads have a tag, and no cache may keep for others what no handler released.
+#[tokio::test]
+async fn refusals_and_writes_have_no_tag() {
+    let shop = TestApp::start().await;
+    let refused = shop.get("/products?page=x").header("if-none-match", "*").send().await;
+    refused.expect_error(400, "VALIDATION_ERROR");
+    let body = json!({"email": "ama@example.com", "password": "Test@1234", "name": "Ama"});
+    let written = shop.post("/auth/register").header("if-none-match", "*").json(&body).send().await;
+    assert_eq!(written.status, 201, "{}", written.text);
+    for answer in [refused, written] {
+        assert_eq!(answer.header("etag"), None);
+        assert_eq!(answer.header("cache-control").as_deref(), Some("private, no-cache"), "{answer:?}");
+    }
+    let page = shop.get("//").send().await;
+    assert_eq!((page.header("etag"), page.header("cache-control").as_deref()), (None, Some("no-store")));
+    assert_eq!(shop.get("//healthz").header("if-none-match", "*").send().await.status, 200);
+}
+
 /// After a change has been answered, nobody sees the old price, by id or by slug, however hot the cache is.
 #[tokio::test]
 async fn no_stale_price_is_served_after_a_change() {
@@ -389,7 +458,8 @@ async fn only_a_trusted_proxy_names_the_client() {
             call = call.header("x-forwarded-for", value);
         }
         call.json(&json!({"email": email, "password": "Test@1234", "name": "A"})).send().await.expect(201);
-        let sql = "select s.ip || ' ' || a.ip || ' ' || s.user_agent from sessions s, audit_log a
+        let sql = "select s.ip || ' ' || (p.content->>'ip') || ' ' || s.user_agent
+                   from sessions s, audit_log a join audit_parts p on p.entry_id = a.id and p.part = 'origin'
                    where a.entity_id = s.user_id::text order by s.created_at desc limit 1";
         shop.database.text(sql).await.unwrap()
     };
@@ -398,13 +468,16 @@ async fn only_a_trusted_proxy_names_the_client() {
     assert_eq!(seen, "127.0.0.1 127.0.0.1 a browser");
 
     let behind = TestApp::with(|config| {
-        config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap(), "10.0.0.1".parse().unwrap()];
+        config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
     })
     .await;
     for (i, (forwarded, ip)) in [
         (&["203.0.113.7"][..], "203.0.113.7"),
         // What stands before the proxy's own entry came from the client.
         (&["1.1.1.1, 203.0.113.7, 10.0.0.1"][..], "203.0.113.7"),
+        // Every address of a trusted network is a proxy.
+        (&["1.1.1.1, 203.0.113.7, 10.200.3.4, 10.0.0.1:80"][..], "203.0.113.7"),
+        (&["1.1.1.1, 11.0.0.1"][..], "11.0.0.1"),
         // A proxy may add a second header line instead.
         (&["1.1.1.1", "203.0.113.7"][..], "203.0.113.7"),
         // Some write the port too.

@@ -14,6 +14,7 @@ mod database;
 mod http;
 mod import;
 mod journey;
+mod limits;
 mod odd_input;
 mod orders;
 mod payment_pages;

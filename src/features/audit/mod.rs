@@ -1,12 +1,16 @@
-//! The audit log: who did what to what, append-only.
+//! The audit log: who did what to what, append-only and chained by hashes.
 
+mod http;
 mod store;
 
 use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::app::App;
 use crate::features::auth::Identity;
 
-pub use store::record;
+pub use store::{Chain, check_chain, erase_subject, export, forget_origins, record};
 
 /// One deed.
 #[derive(Debug)]
@@ -23,4 +27,9 @@ pub struct Entry<'a> {
     pub before: Option<Value>,
     /// The thing after, where it still exists.
     pub after: Option<Value>,
+}
+
+/// The routes under `/api/v1`.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(http::list_audit)).routes(routes!(http::check_audit))
 }

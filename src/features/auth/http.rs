@@ -10,15 +10,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Identity, session_to_end};
-use super::model::{Password, Role};
-use super::service::{self, Registration, SignedIn};
+use super::model::Role;
+use super::password::Password;
+use super::service::{self, Login as LoginOutcome, Registration, SignedIn};
 use super::store::User;
 use crate::app::App;
+use crate::limits;
+use crate::platform::address::Country;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::envelope::Empty;
 use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, Reply, RequestMeta, created, deleted, ok};
 use crate::platform::ids::UserId;
-use crate::platform::text::{Email, Phone, Text};
+use crate::platform::text::{DialledPhone, Email, Phone, Text};
 
 /// The cookie of the refresh token. Its path keeps it away from all other requests.
 const REFRESH_COOKIE: &str = "agape_refresh";
@@ -26,13 +29,15 @@ const REFRESH_PATH: &str = "/api/v1/auth";
 
 /// A new account.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Register {
     email: Email,
     password: Password,
     #[schema(value_type = String, example = "Ama Mensah", min_length = 1, max_length = 120)]
     name: Text<1, 120>,
-    phone: Option<Phone>,
+    phone: Option<DialledPhone>,
+    /// The country in which `phone` is dialled so, where it has no country code. Nigeria or Ghana by its shape when left out.
+    phone_country: Option<Country>,
 }
 
 /// The proof of an account.
@@ -70,6 +75,8 @@ pub(super) struct UserView {
     role: Role,
     /// Whether the address has been proven.
     verified: bool,
+    /// Whether signing in wants a second factor.
+    two_factor_enabled: bool,
     created_at: DateTime<Utc>,
 }
 
@@ -82,6 +89,7 @@ impl From<User> for UserView {
             phone: user.phone,
             role: user.role,
             verified: user.email_verified_at.is_some(),
+            two_factor_enabled: user.two_factor,
             created_at: user.created_at,
         }
     }
@@ -98,6 +106,54 @@ pub(super) struct SessionView {
     access_token_expires_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
+}
+
+/// A right password of an account with a second factor: send the code to `/auth/login/2fa`. Nobody is signed in yet.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChallengeView {
+    /// Always true.
+    #[schema(example = true)]
+    mfa_required: bool,
+    /// Goes with the code.
+    challenge: String,
+    challenge_expires_at: DateTime<Utc>,
+}
+
+/// Either a session or the question for the second factor.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum LoginView {
+    /// Signed in.
+    Session(Box<SessionView>),
+    /// The second factor is wanted.
+    Challenge(ChallengeView),
+}
+
+/// The second step of a login.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoginSecondStep {
+    /// What the first step answered.
+    #[schema(max_length = 64)]
+    challenge: String,
+    /// Six digits of the authenticator, or a recovery code.
+    #[schema(example = "123456", max_length = 40)]
+    code: String,
+}
+
+/// A change of one's own account. Fields that are left out stay as they are.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct UpdateMe {
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 120)]
+    name: Option<Text<1, 120>>,
+    /// `null` removes it.
+    #[serde(default, deserialize_with = "crate::platform::http::json::present")]
+    #[schema(value_type = Option<DialledPhone>)]
+    phone: Option<Option<DialledPhone>>,
+    /// As at registration.
+    phone_country: Option<Country>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,10 +194,11 @@ fn session(app: &App, jar: CookieJar, in_body: bool, signed_in: SignedIn) -> (Co
 /// Create an account
 ///
 /// The account is signed in at once, and a verification mail is sent.
-#[utoipa::path(post, path = "/auth/register", tag = "Accounts", request_body = Register, responses(
+#[utoipa::path(post, path = "/auth/register", tag = "Accounts", security(()), request_body = Register, responses(
     (status = 201, body = Envelope<SessionView>),
     (status = 400, body = ErrorEnvelope, description = "A field is missing or wrong; all are listed"),
     (status = 409, body = ErrorEnvelope, description = "The address has an account"),
+    (status = 429, body = ErrorEnvelope),
 ))]
 pub(super) async fn register(
     State(app): State<App>,
@@ -150,17 +207,22 @@ pub(super) async fn register(
     headers: HeaderMap,
     body: Body<Register>,
 ) -> Result<(CookieJar, Reply<SessionView>)> {
-    let Register { email, password, name, phone } = body.value;
+    let Register { email, password, name, phone, phone_country } = body.value;
+    let phone = phone.map(|phone| resolve(&phone, phone_country.as_ref())).transpose()?;
+    limits::check_account(&app, email.as_str())?;
     let signed_in = service::register(&app, Registration { email, password, name, phone }, &meta).await?;
     let (jar, view) = session(&app, jar, wants_body(&headers), signed_in);
     Ok((jar, created(view).say("Welcome! Please confirm your e-mail address with the link we have sent you.")))
 }
 
 /// Sign in
-#[utoipa::path(post, path = "/auth/login", tag = "Accounts", request_body = Login, responses(
-    (status = 200, body = Envelope<SessionView>),
+///
+/// An account with a second factor is asked for it: the answer then has `mfaRequired` and a `challenge`.
+#[utoipa::path(post, path = "/auth/login", tag = "Accounts", security(()), request_body = Login, responses(
+    (status = 200, body = Envelope<LoginView>),
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope, description = "Unknown address, wrong password or locked account"),
+    (status = 429, body = ErrorEnvelope),
 ))]
 pub(super) async fn login(
     State(app): State<App>,
@@ -168,25 +230,59 @@ pub(super) async fn login(
     jar: CookieJar,
     headers: HeaderMap,
     body: Body<Login>,
-) -> Result<(CookieJar, Reply<SessionView>)> {
-    if body.value.password.len() > 1024 {
-        return Err(Error::field("password", "must have at most 128 characters"));
+) -> Result<(CookieJar, Reply<LoginView>)> {
+    let Login { email, password } = body.value;
+    check_password_size("password", &password)?;
+    limits::check_account(&app, email.trim())?;
+    match service::login(&app, &email, &password, &meta).await? {
+        LoginOutcome::SignedIn(signed_in) => {
+            let (jar, view) = session(&app, jar, wants_body(&headers), *signed_in);
+            Ok((jar, ok(LoginView::Session(Box::new(view)))))
+        }
+        LoginOutcome::Challenged { challenge, expires_at } => {
+            let view = ChallengeView { mfa_required: true, challenge, challenge_expires_at: expires_at };
+            Ok((jar, ok(LoginView::Challenge(view)).say("Enter the code of your authenticator.")))
+        }
     }
-    let signed_in = service::login(&app, &body.value.email, &body.value.password, &meta).await?;
+}
+
+/// Sign in, second step
+///
+/// Each code works once. After five wrong ones the account is locked, as after wrong passwords.
+#[utoipa::path(post, path = "/auth/login/2fa", tag = "Accounts", security(()), request_body = LoginSecondStep, responses(
+    (status = 200, body = Envelope<SessionView>),
+    (status = 400, body = ErrorEnvelope),
+    (status = 401, body = ErrorEnvelope, description = "Wrong or used code, or the challenge is over"),
+    (status = 429, body = ErrorEnvelope),
+))]
+pub(super) async fn login_second_step(
+    State(app): State<App>,
+    meta: RequestMeta,
+    jar: CookieJar,
+    headers: HeaderMap,
+    body: Body<LoginSecondStep>,
+) -> Result<(CookieJar, Reply<SessionView>)> {
+    let signed_in = service::login_second_step(&app, &body.value.challenge, &body.value.code, &meta).await?;
     let (jar, view) = session(&app, jar, wants_body(&headers), signed_in);
     Ok((jar, ok(view)))
+}
+
+/// No password of ours is longer; a longer one would only cost time to hash.
+pub(super) fn check_password_size(field: &str, password: &str) -> Result<()> {
+    if password.len() > 1024 { Err(Error::field(field, "must have at most 128 characters")) } else { Ok(()) }
 }
 
 /// Get a new access token
 ///
 /// Uses the cookie, or `refreshToken` in the body. The refresh token is replaced; a used one ends the session.
-#[utoipa::path(post, path = "/auth/refresh", tag = "Accounts", request_body = Option<Refresh>, responses(
+#[utoipa::path(post, path = "/auth/refresh", tag = "Accounts", security(()), request_body = Option<Refresh>, responses(
     (status = 200, body = Envelope<SessionView>),
     (status = 401, body = ErrorEnvelope, description = "No token, or one that is over"),
     (status = 403, body = ErrorEnvelope, description = "The cookie came from a foreign site"),
 ))]
 pub(super) async fn refresh(
     State(app): State<App>,
+    meta: RequestMeta,
     jar: CookieJar,
     headers: HeaderMap,
     body: axum::body::Bytes,
@@ -202,7 +298,7 @@ pub(super) async fn refresh(
                 .ok_or_else(|| Error::Unauthenticated("Please sign in first.".into()))?
         }
     };
-    let signed_in = service::refresh(&app, &token).await?;
+    let signed_in = service::refresh(&app, &token, &meta).await?;
     // A token that came in the cookie stays where no script can read it, whatever the request asks for.
     let (jar, view) = session(&app, jar, from_body, signed_in);
     Ok((jar, ok(view)))
@@ -211,11 +307,12 @@ pub(super) async fn refresh(
 /// Sign out
 ///
 /// Ends the session of the access token, the cookie, or both. Succeeds also when there is none.
-#[utoipa::path(post, path = "/auth/logout", tag = "Accounts", request_body = Option<Refresh>, responses(
+#[utoipa::path(post, path = "/auth/logout", tag = "Accounts", security(()), request_body = Option<Refresh>, responses(
     (status = 200, body = Envelope<Empty>),
 ))]
 pub(super) async fn logout(
     State(app): State<App>,
+    meta: RequestMeta,
     jar: CookieJar,
     headers: HeaderMap,
     body: axum::body::Bytes,
@@ -226,7 +323,7 @@ pub(super) async fn logout(
     }
     let token = sent.refresh_token.or_else(|| jar.get(REFRESH_COOKIE).map(|cookie| cookie.value().to_owned()));
     let session = session_to_end(&headers, &app);
-    service::logout(&app, session, token.as_deref()).await?;
+    service::logout(&app, session, token.as_deref(), &meta).await?;
     Ok((jar.add(refresh_cookie(&app, String::new(), None)), deleted("You are signed out.")))
 }
 
@@ -239,8 +336,27 @@ pub(super) async fn get_me(State(app): State<App>, identity: Identity) -> Answer
     Ok(ok(UserData { user: service::get_user(&app, identity.user_id).await?.into() }))
 }
 
+/// Change my name or number
+#[utoipa::path(patch, path = "/auth/me", tag = "Accounts", security(("bearer" = [])), request_body = UpdateMe, responses(
+    (status = 200, body = Envelope<UserData>),
+    (status = 400, body = ErrorEnvelope),
+    (status = 401, body = ErrorEnvelope),
+))]
+pub(super) async fn update_me(
+    State(app): State<App>,
+    identity: Identity,
+    meta: RequestMeta,
+    body: Body<UpdateMe>,
+) -> Answer<UserData> {
+    let UpdateMe { name, phone, phone_country } = body.value;
+    let number = |phone: Option<DialledPhone>| phone.map(|phone| resolve(&phone, phone_country.as_ref())).transpose();
+    let phone = phone.map(number).transpose()?;
+    let user = service::update_profile(&app, &identity, name, phone, &meta).await?;
+    Ok(ok(UserData { user: user.into() }))
+}
+
 /// Confirm an e-mail address
-#[utoipa::path(post, path = "/auth/verify-email", tag = "Accounts", request_body = VerifyEmail, responses(
+#[utoipa::path(post, path = "/auth/verify-email", tag = "Accounts", security(()), request_body = VerifyEmail, responses(
     (status = 200, body = Envelope<Empty>),
     (status = 400, body = ErrorEnvelope, description = "The token is unknown, used or over"),
 ))]
@@ -261,11 +377,23 @@ pub(super) async fn resend_verification(State(app): State<App>, identity: Identi
 }
 
 /// Public keys of the access tokens (RFC 7517)
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "Accounts", responses(
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "Accounts", security(()), responses(
     (status = 200, body = serde_json::Value),
 ))]
-pub(super) async fn get_jwks(State(app): State<App>) -> Json<serde_json::Value> {
-    Json(app.token_keys.jwks().clone())
+pub(super) async fn get_jwks(
+    State(app): State<App>,
+) -> ([(header::HeaderName, &'static str); 1], Json<serde_json::Value>) {
+    // Shorter than a rotation waits before the new key signs.
+    ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.token_keys.jwks(app.clock.now())))
+}
+
+/// A number as it is dialled in a country; without one, in Nigeria or Ghana.
+fn resolve(phone: &DialledPhone, country: Option<&Country>) -> Result<Phone> {
+    let resolved = match country {
+        Some(country) => phone.in_country(country),
+        None => phone.as_str().parse().map_err(str::to_owned),
+    };
+    resolved.map_err(|message| Error::field("phone", message))
 }
 
 /// A body that may be left out.
@@ -278,12 +406,12 @@ fn optional_body<T: Default + serde::de::DeserializeOwned>(body: &[u8]) -> Resul
 
 /// A browser says where a request comes from; a page of another site must not use the cookie.
 fn refuse_foreign_origin(app: &App, headers: &HeaderMap) -> Result<()> {
-    match headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) {
-        Some(origin)
-            if origin != app.config.public_url() && !app.config.server.cors_origins.iter().any(|o| o == origin) =>
-        {
-            Err(Error::Forbidden("This site may not use your sign-in.".into()))
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let foreign = match header("origin") {
+        Some(origin) => {
+            origin != app.config.public_url() && !app.config.server.cors_origins.iter().any(|known| known == origin)
         }
-        _ => Ok(()),
-    }
+        None => header("sec-fetch-site") == Some("cross-site"),
+    };
+    if foreign { Err(Error::Forbidden("This site may not use your sign-in.".into())) } else { Ok(()) }
 }

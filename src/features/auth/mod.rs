@@ -1,43 +1,74 @@
-//! Accounts: registering, signing in, tokens and sessions, and who may do what.
+//! Accounts: registering, signing in, tokens and sessions, second factors, and who may do what.
 
+mod account_http;
 mod extract;
 mod hasher;
 mod http;
 mod jobs;
 mod model;
 mod pages;
+mod password;
+mod password_service;
 mod permissions;
 mod service;
+mod sessions_service;
+mod staff_http;
+mod staff_service;
 mod store;
 mod tokens;
+mod two_factor_service;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub use extract::{Caller, Identity};
+pub use extract::{Caller, Gate, Identity, authorize, identify};
 pub use hasher::Hasher;
-pub use jobs::SendVerificationMail;
-pub use model::{Password, Role};
-pub use permissions::Permission;
+pub use jobs::{SendAccountMail, SendPasswordResetMail, SendVerificationMail};
+pub use model::Role;
+pub use password::Password;
+pub use permissions::{AccessTable, Permission};
 pub use service::{create_staff, has_admin};
-pub use store::email_of;
-pub use tokens::TokenKeys;
+pub use sessions_service::LiveSessions;
+pub use staff_service::{refuse_last_admin, reset_two_factor_of};
+pub use store::sessions::sweep_sessions;
+pub use store::{Person, delete_user, email_of, export, forgettable, lock_person, pseudonymise_user, sweep_tokens};
+pub use tokens::{KeyState, TokenKeys};
+pub use two_factor_service::{confirm, current_code};
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(http::register))
         .routes(routes!(http::login))
+        .routes(routes!(http::login_second_step))
         .routes(routes!(http::refresh))
         .routes(routes!(http::logout))
-        .routes(routes!(http::get_me))
+        .routes(routes!(http::get_me, http::update_me))
         .routes(routes!(http::verify_email))
         .routes(routes!(http::resend_verification))
+        .routes(routes!(account_http::list_sessions, account_http::end_other_sessions))
+        .routes(routes!(account_http::end_session))
+        .routes(routes!(account_http::request_password_reset))
+        .routes(routes!(account_http::reset_password))
+        .routes(routes!(account_http::change_password))
+        .routes(routes!(account_http::get_two_factor))
+        .routes(routes!(account_http::set_up_two_factor))
+        .routes(routes!(account_http::enable_two_factor))
+        .routes(routes!(account_http::disable_two_factor))
+        .routes(routes!(account_http::replace_recovery_codes))
+        .routes(routes!(staff_http::list_users))
+        .routes(routes!(staff_http::get_user))
+        .routes(routes!(staff_http::set_user_role))
+        .routes(routes!(staff_http::lock_user))
+        .routes(routes!(staff_http::unlock_user))
+        .routes(routes!(staff_http::reset_user_two_factor))
+        .routes(routes!(staff_http::list_user_sessions, staff_http::end_user_sessions))
+        .routes(routes!(staff_http::end_user_session))
 }
 
-/// The page behind the link of the verification mail.
+/// The pages behind the links of mails.
 pub fn pages() -> axum::Router<App> {
     pages::routes()
 }

@@ -1,4 +1,14 @@
 //! Which role may do what: the whole table.
+//!
+//! Each route names what it needs in its description, and that is what is enforced: `security(())` is open to everybody,
+//! `security(("bearer" = []))` to whoever is signed in, and `security(("bearer" = ["manage_catalog"]))` to the roles that
+//! have this permission. A route that says nothing is closed.
+
+use std::collections::HashMap;
+
+use axum::http::Method;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 
 use super::extract::Identity;
 use super::model::Role;
@@ -11,13 +21,38 @@ pub enum Permission {
     ManageCatalog,
     /// Read every customer's orders.
     ReadOrders,
+    /// Read every account, with its addresses and sessions.
+    ReadUsers,
+    /// Change roles, suspend accounts, end sessions, take away a lost second factor.
+    ManageUsers,
+    /// Read the audit log and check its chain.
+    ReadAudit,
 }
 
 impl Permission {
-    fn allowed_to(self, role: Role) -> bool {
+    /// Every permission.
+    pub const ALL: [Self; 5] =
+        [Self::ManageCatalog, Self::ReadOrders, Self::ReadUsers, Self::ManageUsers, Self::ReadAudit];
+
+    /// The name that routes use.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::ManageCatalog => matches!(role, Role::Admin | Role::Merchant),
-            Self::ReadOrders => matches!(role, Role::Admin | Role::Merchant | Role::Fulfilment | Role::Finance),
+            Self::ManageCatalog => "manage_catalog",
+            Self::ReadOrders => "read_orders",
+            Self::ReadUsers => "read_users",
+            Self::ManageUsers => "manage_users",
+            Self::ReadAudit => "read_audit",
+        }
+    }
+
+    /// The table.
+    pub fn allowed_to(self, role: Role) -> bool {
+        use Role::{Admin, Finance, Fulfilment, Merchant};
+        match self {
+            Self::ManageCatalog => matches!(role, Admin | Merchant),
+            Self::ReadOrders => matches!(role, Admin | Merchant | Fulfilment | Finance),
+            Self::ReadUsers => matches!(role, Admin | Merchant),
+            Self::ManageUsers | Self::ReadAudit => matches!(role, Admin),
         }
     }
 }
@@ -29,14 +64,108 @@ impl Identity {
     }
 
     /// Refuses unless this person may do it.
-    ///
-    /// # Errors
-    /// `Forbidden`.
-    pub fn require(&self, permission: Permission) -> Result<()> {
+    pub(super) fn require(&self, permission: Permission) -> Result<()> {
         if self.may(permission) {
             Ok(())
         } else {
             Err(Error::Forbidden("Your account may not do this. Ask an administrator of the shop.".into()))
+        }
+    }
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody; a token is not looked at.
+    Open,
+    /// Everybody, but whoever sends a token must be who it says.
+    Optional,
+    /// Whoever is signed in.
+    SignedIn,
+    /// The roles that have this.
+    Needs(Permission),
+}
+
+/// What each route of the document needs.
+#[derive(Debug)]
+pub struct AccessTable(HashMap<String, Vec<(Method, Access)>>);
+
+impl AccessTable {
+    /// Reads the table out of the document.
+    ///
+    /// # Errors
+    /// When a route says nothing, or names what is no permission.
+    pub fn of(document: &OpenApi) -> anyhow::Result<Self> {
+        let mut table: HashMap<String, Vec<(Method, Access)>> = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            let operations = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::PATCH, &item.patch),
+                (Method::DELETE, &item.delete),
+            ];
+            for (method, operation) in operations {
+                let Some(operation) = operation else { continue };
+                let access = access(operation).map_err(|fault| anyhow::anyhow!("{method} {path}: {fault}"))?;
+                table.entry(path.clone()).or_default().push((method, access));
+            }
+        }
+        Ok(Self(table))
+    }
+
+    /// What a request needs; none where the document has no such route.
+    pub(super) fn find(&self, method: &Method, path: &str) -> Option<Access> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        self.0.get(path)?.iter().find(|(known, _)| known == method).map(|(_, access)| *access)
+    }
+}
+
+fn access(operation: &Operation) -> Result<Access, String> {
+    let security = operation.security.as_deref().filter(|all| !all.is_empty()).ok_or("says nothing about access")?;
+    let open = security.contains(&SecurityRequirement::default());
+    let scopes = security.iter().filter_map(scopes).collect::<Vec<_>>();
+    match (open, &scopes[..]) {
+        (true, []) => Ok(Access::Open),
+        (true, [none]) if none.is_empty() => Ok(Access::Optional),
+        (false, [none]) if none.is_empty() => Ok(Access::SignedIn),
+        (false, [needed]) => match &needed[..] {
+            [name] => Permission::ALL
+                .into_iter()
+                .find(|permission| permission.as_str() == name)
+                .map(Access::Needs)
+                .ok_or_else(|| format!("there is no permission {name}")),
+            _ => Err("names more than one permission".into()),
+        },
+        _ => Err("has rules that contradict each other".into()),
+    }
+}
+
+/// The scopes of a `bearer` requirement. The type shows its content only as JSON.
+fn scopes(requirement: &SecurityRequirement) -> Option<Vec<String>> {
+    let value = serde_json::to_value(requirement).ok()?;
+    serde_json::from_value(value.get("bearer")?.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_says_who_may_use_it() {
+        let table = AccessTable::of(&crate::openapi::document()).unwrap();
+        assert_eq!(table.find(&Method::POST, "/api/v1/products"), Some(Access::Needs(Permission::ManageCatalog)));
+        assert_eq!(table.find(&Method::HEAD, "/api/v1/auth/me"), Some(Access::SignedIn));
+        assert_eq!(table.find(&Method::GET, "/api/v1/products"), Some(Access::Open));
+        assert_eq!(table.find(&Method::POST, "/api/v1/orders"), Some(Access::Optional));
+        assert_eq!(table.find(&Method::PUT, "/api/v1/orders"), None);
+    }
+
+    #[test]
+    fn only_an_administrator_may_do_everything() {
+        for permission in Permission::ALL {
+            assert!(permission.allowed_to(Role::Admin), "{permission:?}");
+            assert!(!permission.allowed_to(Role::Customer), "{permission:?}");
         }
     }
 }

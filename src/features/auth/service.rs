@@ -1,11 +1,18 @@
 //! Registering, signing in and staying signed in.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::jobs::SendVerificationMail;
-use super::model::{Password, Role};
-use super::store::{self, NewSession, NewUser, User};
+use super::extract::Identity;
+use super::jobs::{Notice, SendAccountMail, SendVerificationMail};
+use super::model::Role;
+use super::password::Password;
+use super::sessions_service::{self, Which};
+use super::store::sessions::{self, NewSession};
+use super::store::two_factor;
+use super::store::{self, NewUser, User};
+use super::two_factor_service;
 use crate::app::App;
 use crate::features::audit;
 use crate::platform::crypto::{random_token, sha256};
@@ -24,6 +31,16 @@ pub(super) struct SignedIn {
     pub refresh_expires: DateTime<Utc>,
 }
 
+/// What came of a right password.
+pub(super) enum Login {
+    SignedIn(Box<SignedIn>),
+    /// The second factor is wanted within this time.
+    Challenged {
+        challenge: String,
+        expires_at: DateTime<Utc>,
+    },
+}
+
 #[derive(Debug)]
 pub(super) struct Registration {
     pub email: Email,
@@ -33,9 +50,7 @@ pub(super) struct Registration {
 }
 
 pub(super) async fn register(app: &App, new: Registration, meta: &RequestMeta) -> Result<SignedIn> {
-    if new.password.expose().to_lowercase().contains(new.email.as_str()) {
-        return Err(Error::field("password", "must not contain the e-mail address"));
-    }
+    new.password.differs_from(new.email.as_str()).map_err(|message| Error::field("password", message))?;
     let hash = app.hasher.hash(new.password.expose()).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -47,24 +62,12 @@ pub(super) async fn register(app: &App, new: Registration, meta: &RequestMeta) -
         name: new.name.as_str(),
         phone: new.phone.as_ref().map(Phone::as_str),
         role: Role::Customer,
+        email_verified_at: None,
     };
     store::insert_user(&mut tx, &user, now).await.map_err(email_taken)?;
-    let signed_in = start_session(app, &mut tx, id, meta, now).await?;
-    audit::record(
-        &mut tx,
-        audit::Entry {
-            actor: None,
-            action: "user.register",
-            entity: "user",
-            entity_id: Some(id.to_string()),
-            before: None,
-            after: None,
-        },
-        meta,
-        now,
-    )
-    .await?;
+    let signed_in = start_session(app, &mut tx, id, false, meta, now).await?;
     jobs::enqueue(&mut tx, &SendVerificationMail::to(id), app.config.jobs.max_attempts).await?;
+    record(&mut tx, None, "user.register", Some(id), None, meta, now).await?;
     tx.commit().await?;
     app.waker.wake();
     Ok(signed_in)
@@ -88,18 +91,18 @@ pub async fn create_staff(app: &App, email: &Email, password: &Password, name: &
     let now = app.clock.now();
     let id = UserId::new();
     let mut tx = app.db.begin().await?;
-    let user = NewUser { id, email: email.as_str(), password_hash: &hash, name, phone: None, role };
-    store::insert_user(&mut tx, &user, now).await.map_err(email_taken)?;
-    let entry = audit::Entry {
-        actor: None,
-        action: "user.create_staff",
-        entity: "user",
-        entity_id: Some(id.to_string()),
-        before: None,
-        after: Some(serde_json::json!({"role": role})),
+    let user = NewUser {
+        id,
+        email: email.as_str(),
+        password_hash: &hash,
+        name,
+        phone: None,
+        role,
+        email_verified_at: Some(now),
     };
-    let meta = RequestMeta { ip: None, user_agent: Some("command line".into()), request_id: String::new() };
-    audit::record(&mut tx, entry, &meta, now).await?;
+    store::insert_user(&mut tx, &user, now).await.map_err(email_taken)?;
+    let after = Some(json!({"role": role}));
+    record(&mut tx, None, "user.create_staff", Some(id), after, &RequestMeta::command_line(), now).await?;
     tx.commit().await?;
     Ok(id)
 }
@@ -112,59 +115,124 @@ pub async fn has_admin(app: &App) -> Result<bool> {
     Ok(store::has_admin(&mut *app.db.acquire().await?).await?)
 }
 
-pub(super) async fn login(app: &App, email: &str, password: &str, meta: &RequestMeta) -> Result<SignedIn> {
+/// One answer for a wrong password, an unknown address and a lock, so that nobody learns which addresses exist.
+fn refusal(app: &App) -> Error {
     let config = &app.config.auth;
-    // One answer for a wrong password, an unknown address and a lock, so that nobody learns which addresses exist.
-    let refusal = || {
-        Error::Unauthenticated(format!(
-            "The e-mail or the password is not right. After {} wrong passwords an account is locked for {} minutes.",
-            config.lock_after_failures, config.lock_minutes
-        ))
-    };
+    Error::Unauthenticated(format!(
+        "The e-mail or the password is not right. After {} wrong passwords an account is locked for {} minutes.",
+        config.lock_after_failures, config.lock_minutes
+    ))
+}
+
+pub(super) async fn login(app: &App, email: &str, password: &str, meta: &RequestMeta) -> Result<Login> {
     let known = match email.parse::<Email>() {
         Ok(email) => store::find_credentials(&mut *app.db.acquire().await?, email.as_str()).await?,
         Err(_) => None,
     };
     let right = app.hasher.verify(password, known.as_ref().map(|k| k.password_hash.as_str())).await?;
     let now = app.clock.now();
+    let new_hash = match &known {
+        Some(known) if right && app.hasher.is_outdated(&known.password_hash) => Some(app.hasher.hash(password).await?),
+        _ => None,
+    };
     let mut tx = app.db.begin().await?;
-    let Some(known) = known else {
-        // Written and committed as for a known address, so that both take as long.
-        record(&mut tx, "user.login_failed", None, meta, now).await?;
+    let Some(known) = known.filter(|known| !known.suspended) else {
+        // The same statements as for a known address, so that both take as long.
+        fail(app, &mut tx, None, meta, now).await?;
         tx.commit().await?;
-        return Err(refusal());
+        return Err(refusal(app));
     };
     let locked = known.locked_until.is_some_and(|until| until > now);
-    if locked || !right || !store::accept_login(&mut tx, known.id, now).await? {
-        if !right && !locked {
-            let until = now + TimeDelta::minutes(config.lock_minutes);
-            store::count_failure(&mut tx, known.id, config.lock_after_failures, until, now).await?;
-        }
-        record(&mut tx, "user.login_failed", Some(known.id), meta, now).await?;
+    if locked || !right {
+        fail(app, &mut tx, Some(known.id).filter(|_| !locked), meta, now).await?;
         tx.commit().await?;
-        return Err(refusal());
+        app.waker.wake();
+        return Err(refusal(app));
     }
-    let signed_in = start_session(app, &mut tx, known.id, meta, now).await?;
-    record(&mut tx, "user.login", Some(known.id), meta, now).await?;
+    if let Some(hash) = new_hash {
+        store::rehash(&mut tx, known.id, &known.password_hash, &hash).await?;
+    }
+    if known.two_factor {
+        // The count of failures goes on: a right password must not give new tries at the code.
+        let challenge = random_token()?;
+        let expires_at = now + TimeDelta::minutes(app.config.auth.challenge_minutes);
+        two_factor::insert_challenge(&mut tx, &sha256(challenge.as_bytes()), known.id, expires_at, now).await?;
+        record(&mut tx, None, "user.login_challenged", Some(known.id), None, meta, now).await?;
+        tx.commit().await?;
+        return Ok(Login::Challenged { challenge, expires_at });
+    }
+    // Of many guesses at once, the right one may end after the lock.
+    if !store::accept_login(&mut tx, known.id, now).await? {
+        record(&mut tx, None, "user.login_failed", Some(known.id), None, meta, now).await?;
+        tx.commit().await?;
+        return Err(refusal(app));
+    }
+    let signed_in = start_session(app, &mut tx, known.id, false, meta, now).await?;
+    record(&mut tx, None, "user.login", Some(known.id), None, meta, now).await?;
     tx.commit().await?;
-    Ok(signed_in)
+    Ok(Login::SignedIn(Box::new(signed_in)))
 }
 
-async fn record(
+/// Counts and records a failed login in its transaction. None is an address without an account, or one that is locked.
+async fn fail(
+    app: &App,
     tx: &mut PgConnection,
-    action: &'static str,
     user: Option<UserId>,
     meta: &RequestMeta,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let entry = audit::Entry {
-        actor: None,
-        action,
-        entity: "user",
-        entity_id: user.map(|user| user.to_string()),
-        before: None,
-        after: None,
+    let config = &app.config.auth;
+    let until = now + TimeDelta::minutes(config.lock_minutes);
+    let nobody = UserId(uuid::Uuid::nil());
+    let limit = config.lock_after_failures;
+    if store::count_failure(tx, user.unwrap_or(nobody), limit, until, now).await?
+        && let Some(user) = user
+    {
+        let mail = SendAccountMail::to(user, Notice::Locked);
+        jobs::enqueue(tx, &mail, app.config.jobs.max_attempts).await?;
+    }
+    record(tx, None, "user.login_failed", user, None, meta, now).await
+}
+
+/// The second step of a login: the code of the authenticator, or a recovery code.
+pub(super) async fn login_second_step(app: &App, challenge: &str, code: &str, meta: &RequestMeta) -> Result<SignedIn> {
+    let refusal = || {
+        Error::Unauthenticated(
+            "The code is not right, or the time for it is over. Wait for the next code, or sign in again.".into(),
+        )
     };
+    let now = app.clock.now();
+    let hash = sha256(challenge.as_bytes());
+    let mut tx = app.db.begin().await?;
+    let tries = app.config.auth.lock_after_failures;
+    let Some(user) = two_factor::try_challenge(&mut tx, &hash, tries, now).await? else { return Err(refusal()) };
+    let proven = two_factor_service::prove(app, &mut tx, user, code, now).await?;
+    if proven.is_none() || !store::accept_login(&mut tx, user, now).await? {
+        fail(app, &mut tx, Some(user), meta, now).await?;
+        tx.commit().await?;
+        app.waker.wake();
+        return Err(refusal());
+    }
+    two_factor::finish_challenge(&mut tx, &hash, now).await?;
+    let signed_in = start_session(app, &mut tx, user, true, meta, now).await?;
+    record(&mut tx, None, "user.login", Some(user), Some(json!({"secondFactor": proven})), meta, now).await?;
+    tx.commit().await?;
+    app.waker.wake();
+    Ok(signed_in)
+}
+
+/// Writes an entry about an account. It is the last write of its transaction: the log's lock is held until the commit.
+pub(super) async fn record(
+    tx: &mut PgConnection,
+    actor: Option<&Identity>,
+    action: &'static str,
+    user: Option<UserId>,
+    after: Option<Value>,
+    meta: &RequestMeta,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let entity_id = user.map(|user| user.to_string());
+    let entry = audit::Entry { actor, action, entity: "user", entity_id, before: None, after };
     audit::record(tx, entry, meta, now).await
 }
 
@@ -172,6 +240,7 @@ async fn start_session(
     app: &App,
     tx: &mut PgConnection,
     user: UserId,
+    two_factor: bool,
     meta: &RequestMeta,
     now: DateTime<Utc>,
 ) -> Result<SignedIn> {
@@ -181,9 +250,10 @@ async fn start_session(
         user_id: user,
         ip: meta.ip.as_deref(),
         user_agent: meta.user_agent.as_deref(),
+        two_factor,
         expires_at: now + TimeDelta::days(app.config.auth.refresh_token_days),
     };
-    store::insert_session(tx, &session, now).await?;
+    sessions::insert(tx, &session, now).await?;
     issue_tokens(app, tx, user, id, session.expires_at, now).await
 }
 
@@ -197,46 +267,69 @@ async fn issue_tokens(
 ) -> Result<SignedIn> {
     let user = store::find_user(tx, user).await?.ok_or(Error::NotFound("The account"))?;
     let refresh_token = random_token()?;
-    store::insert_refresh_token(tx, &sha256(refresh_token.as_bytes()), session, refresh_expires, now).await?;
+    sessions::insert_refresh_token(tx, &sha256(refresh_token.as_bytes()), session, refresh_expires, now).await?;
     let (access_token, access_expires) = app.token_keys.sign(user.id, user.role, session, now)?;
     Ok(SignedIn { user, access_token, access_expires, refresh_token, refresh_expires })
 }
 
 /// Exchanges a refresh token for a new pair. A token that was exchanged before is a copy in foreign hands, unless it
 /// comes within the grace period, which is two tabs: then both get a pair. The copy ends the whole session.
-pub(super) async fn refresh(app: &App, token: &str) -> Result<SignedIn> {
+pub(super) async fn refresh(app: &App, token: &str, meta: &RequestMeta) -> Result<SignedIn> {
     let over = || Error::Unauthenticated("Your sign-in is over. Please sign in again.".into());
     let now = app.clock.now();
     let hash = sha256(token.as_bytes());
     let mut tx = app.db.begin().await?;
-    let Some(found) = store::lock_refresh_token(&mut tx, &hash).await? else { return Err(over()) };
+    let Some(found) = sessions::lock_refresh_token(&mut tx, &hash).await? else { return Err(over()) };
     if found.revoked_at.is_some() || found.expires_at <= now || found.session_expires_at <= now {
         return Err(over());
     }
     let grace = TimeDelta::seconds(app.config.auth.refresh_grace_seconds);
     if found.used_at.is_some_and(|used| now - used > grace) {
-        store::revoke_session(&mut tx, found.session_id, "reuse_detected", now).await?;
+        let which = Which::One(found.session_id);
+        let ended = sessions_service::end(&mut tx, found.user_id, which, "reuse_detected", now).await?;
+        let mail = SendAccountMail::to(found.user_id, Notice::SignInReused);
+        jobs::enqueue(&mut tx, &mail, app.config.jobs.max_attempts).await?;
+        record(&mut tx, None, "session.reuse_detected", Some(found.user_id), None, meta, now).await?;
         tx.commit().await?;
+        app.waker.wake();
+        app.live_sessions.forget(&ended).await;
         tracing::warn!(session = %found.session_id, "a used refresh token came again; the session is revoked");
         return Err(over());
     }
-    store::use_refresh_token(&mut tx, &hash, found.session_id, now).await?;
+    sessions::use_refresh_token(&mut tx, &hash, found.session_id, meta.ip.as_deref(), now).await?;
     let signed_in = issue_tokens(app, &mut tx, found.user_id, found.session_id, found.session_expires_at, now).await?;
+    if signed_in.user.suspended_at.is_some() || signed_in.user.erased_at.is_some() {
+        return Err(over());
+    }
     tx.commit().await?;
     Ok(signed_in)
 }
 
 /// Ends the session of the access token or of the refresh token; either may be missing or over.
-pub(super) async fn logout(app: &App, session: Option<SessionId>, refresh_token: Option<&str>) -> Result<()> {
+pub(super) async fn logout(
+    app: &App,
+    session: Option<(UserId, SessionId)>,
+    refresh_token: Option<&str>,
+    meta: &RequestMeta,
+) -> Result<()> {
     let now = app.clock.now();
-    let mut connection = app.db.acquire().await?;
+    let mut tx = app.db.begin().await?;
     let of_token = match refresh_token {
-        Some(token) => store::session_of_refresh_token(&mut connection, &sha256(token.as_bytes())).await?,
+        Some(token) => sessions::session_of_refresh_token(&mut tx, &sha256(token.as_bytes())).await?,
         None => None,
     };
-    for id in [session, of_token].into_iter().flatten() {
-        store::revoke_session(&mut connection, id, "logout", now).await?;
+    let mut ended = Vec::new();
+    let mut users = Vec::new();
+    for (user, id) in [session, of_token].into_iter().flatten() {
+        let here = sessions_service::end(&mut tx, user, Which::One(id), "logout", now).await?;
+        users.extend(here.iter().map(|_| user));
+        ended.extend(here);
     }
+    for user in users {
+        record(&mut tx, None, "user.logout", Some(user), None, meta, now).await?;
+    }
+    tx.commit().await?;
+    app.live_sessions.forget(&ended).await;
     Ok(())
 }
 
@@ -244,6 +337,24 @@ pub(super) async fn get_user(app: &App, id: UserId) -> Result<User> {
     store::find_user(&mut *app.db.acquire().await?, id)
         .await?
         .ok_or_else(|| Error::Unauthenticated("This account does not exist any more.".into()))
+}
+
+/// Changes one's own name or number. `Some(None)` removes the number.
+pub(super) async fn update_profile(
+    app: &App,
+    actor: &Identity,
+    name: Option<Text<1, 120>>,
+    phone: Option<Option<Phone>>,
+    meta: &RequestMeta,
+) -> Result<User> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let number = phone.as_ref().map(|phone| phone.as_ref().map(Phone::as_str));
+    store::update_profile(&mut tx, actor.user_id, name.as_ref().map(Text::as_str), number, now).await?;
+    let user = store::find_user(&mut tx, actor.user_id).await?.ok_or(Error::NotFound("The account"))?;
+    record(&mut tx, Some(actor), "user.update_profile", Some(actor.user_id), None, meta, now).await?;
+    tx.commit().await?;
+    Ok(user)
 }
 
 pub(super) async fn verify_email(app: &App, token: &str) -> Result<()> {

@@ -1,9 +1,24 @@
 //! Access tokens: JWT signed with RS256 (RFC 7519, RFC 8725), and the keys for it.
+//!
+//! The keys are a PEM file. In front of each but the first stands from when on it signs, so that every server that has the
+//! file changes keys at the same moment, and long after the new public key was published:
+//!
+//! ```text
+//! -----BEGIN PRIVATE KEY-----
+//! …
+//! -----END PRIVATE KEY-----
+//! Not-Before: 2026-11-24T16:00:00Z
+//! -----BEGIN PRIVATE KEY-----
+//! …
+//! ```
+//!
+//! A key is accepted until its last token is over. The file is read again when it changes.
 
 use std::fmt;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -11,16 +26,22 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::model::Role;
 use crate::platform::config::Auth;
-use crate::platform::crypto::sha256;
+use crate::platform::crypto::{sha256, write_secret};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{SessionId, UserId};
+
+/// How far the clocks of two servers may be apart.
+const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
+
+/// How often the key file is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What an access token says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,12 +56,54 @@ pub(super) struct Claims {
     pub(super) exp: i64,
 }
 
-/// Signs and checks access tokens.
-pub struct TokenKeys {
+/// Why a token proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenFault {
+    /// It is ours, and over.
+    Expired,
+    /// It is not a token of ours.
+    Invalid,
+}
+
+impl From<TokenFault> for Error {
+    fn from(fault: TokenFault) -> Self {
+        Self::Unauthenticated(match fault {
+            TokenFault::Expired => "Your sign-in has expired. Please refresh it or sign in again.".into(),
+            TokenFault::Invalid => "Your sign-in is not valid. Please sign in again.".into(),
+        })
+    }
+}
+
+/// One key of the file.
+struct Key {
+    kid: String,
+    /// From when on it signs; none for ever.
+    not_before: Option<DateTime<Utc>>,
+    /// As it stands in the file.
+    pem: String,
     signing: EncodingKey,
     checking: DecodingKey,
-    kid: String,
-    jwks: Value,
+    jwk: Value,
+}
+
+/// A key as `agape keys list` shows it.
+#[derive(Debug)]
+pub struct KeyState {
+    /// The name that tokens carry.
+    pub kid: String,
+    /// `next`, `signing`, `accepted` or `over`.
+    pub state: &'static str,
+    /// From when on it signs; none for ever.
+    pub not_before: Option<DateTime<Utc>>,
+}
+
+/// The keys of a file, in the order in which they sign.
+struct Ring(Vec<Key>);
+
+/// Signs and checks access tokens.
+pub struct TokenKeys {
+    path: PathBuf,
+    ring: RwLock<Arc<Ring>>,
     issuer: String,
     audience: String,
     lifetime: TimeDelta,
@@ -48,36 +111,64 @@ pub struct TokenKeys {
 
 impl fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenKeys").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("TokenKeys").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-const PEM_LABEL: &str = "PRIVATE KEY";
+const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+const END: &str = "-----END PRIVATE KEY-----";
+const NOT_BEFORE: &str = "Not-Before:";
 
-impl TokenKeys {
-    /// Reads the private key (PKCS#8, PEM) at `path`. With `create`, a missing file is made with a new key of 2048 bits.
-    ///
-    /// # Errors
-    /// When the file cannot be read, is not such a key, or cannot be made.
-    pub fn load(path: &Path, create: bool, config: &Auth) -> anyhow::Result<Self> {
-        if create && !path.exists() {
-            generate(path).with_context(|| format!("the signing key {} could not be made", path.display()))?;
+impl Ring {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let mut keys = Vec::new();
+        let mut rest = text;
+        while let Some((head, tail)) = rest.split_once(BEGIN) {
+            let (body, tail) = tail.split_once(END).context("a PRIVATE KEY block has no end")?;
+            let not_before = head
+                .lines()
+                .rev()
+                .find_map(|line| line.trim().strip_prefix(NOT_BEFORE))
+                .map(|time| DateTime::parse_from_rfc3339(time.trim()).map(|time| time.to_utc()))
+                .transpose()
+                .context("Not-Before must be a time such as 2026-11-24T16:00:00Z")?;
+            keys.push(Key::new(format!("{BEGIN}{body}{END}\n"), body, not_before)?);
+            rest = tail;
         }
-        let pem = std::fs::read_to_string(path)
+        anyhow::ensure!(!keys.is_empty(), "there is no PRIVATE KEY block");
+        keys.sort_by_key(|key| key.not_before);
+        Ok(Self(keys))
+    }
+
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
             .with_context(|| format!("the signing key {} cannot be read", path.display()))?;
-        Self::from_pem(&pem, config).with_context(|| {
+        Self::parse(&text).with_context(|| {
             format!("{} is not an RSA private key in PKCS#8 PEM (openssl genpkey -algorithm RSA)", path.display())
         })
     }
 
-    fn from_pem(pem: &str, config: &Auth) -> anyhow::Result<Self> {
-        let body: String = pem
-            .trim()
-            .strip_prefix(&format!("-----BEGIN {PEM_LABEL}-----"))
-            .and_then(|rest| rest.strip_suffix(&format!("-----END {PEM_LABEL}-----")))
-            .context("no PRIVATE KEY block")?
-            .split_whitespace()
-            .collect();
+    /// The position of the key that signs now: the last whose time has come.
+    fn signing(&self, now: DateTime<Utc>) -> usize {
+        self.0.iter().rposition(|key| key.not_before.is_none_or(|from| from <= now)).unwrap_or(0)
+    }
+
+    /// When the last token of the key at `position` is over; none while it may still sign.
+    fn over_at(&self, position: usize, lifetime: TimeDelta) -> Option<DateTime<Utc>> {
+        let next = self.0.get(position + 1)?.not_before?;
+        Some(next + lifetime + CLOCK_SKEW)
+    }
+
+    /// The keys whose tokens are accepted, those to come included.
+    fn accepted(&self, now: DateTime<Utc>, lifetime: TimeDelta) -> impl Iterator<Item = &Key> {
+        let live = move |position| self.over_at(position, lifetime).is_none_or(|over| now < over);
+        self.0.iter().enumerate().filter(move |(position, _)| live(*position)).map(|(_, key)| key)
+    }
+}
+
+impl Key {
+    fn new(pem: String, body: &str, not_before: Option<DateTime<Utc>>) -> anyhow::Result<Self> {
+        let body: String = body.split_whitespace().collect();
         let pair = KeyPair::from_pkcs8(&STANDARD.decode(body)?)?;
         let public = pair.public_key();
         let modulus = public.modulus().big_endian_without_leading_zero().to_vec();
@@ -85,21 +176,115 @@ impl TokenKeys {
         anyhow::ensure!(modulus.len() >= 256, "the key has fewer than 2048 bits (RFC 7518, 3.3)");
         let (n, e) = (URL_SAFE_NO_PAD.encode(&modulus), URL_SAFE_NO_PAD.encode(&exponent));
         let kid = hex::encode(&sha256(&modulus)[..8]);
-        let jwks = json!({"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e}]});
         Ok(Self {
             signing: EncodingKey::from_rsa_pem(pem.as_bytes())?,
             checking: DecodingKey::from_rsa_components(&n, &e)?,
+            jwk: json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e}),
             kid,
-            jwks,
+            not_before,
+            pem,
+        })
+    }
+}
+
+impl TokenKeys {
+    /// Reads the private keys (PKCS#8, PEM) at `path`. With `create`, a missing file is made with a new key of 2048 bits.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not such a file, or cannot be made.
+    pub fn load(path: &Path, create: bool, config: &Auth) -> anyhow::Result<Self> {
+        if create && !path.exists() {
+            let made = generate().and_then(|pem| write_secret(path, &pem));
+            made.with_context(|| format!("the signing key {} could not be made", path.display()))?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            ring: RwLock::new(Arc::new(Ring::read(path)?)),
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             lifetime: TimeDelta::minutes(config.access_token_minutes),
         })
     }
 
-    /// The public keys (RFC 7517).
-    pub(super) fn jwks(&self) -> &Value {
-        &self.jwks
+    fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the file again.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; the keys stay as they were.
+    pub fn reload(&self) -> anyhow::Result<()> {
+        let ring = Arc::new(Ring::read(&self.path)?);
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        Ok(())
+    }
+
+    /// Reads the file again whenever it has changed, until the future is dropped.
+    pub async fn keep_fresh(&self) {
+        let state = || std::fs::metadata(&self.path).ok().map(|file| (file.modified().ok(), file.len(), file.ino()));
+        let mut known: Option<(Option<SystemTime>, u64, u64)> = state();
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let now = state();
+            if now == known {
+                continue;
+            }
+            match self.reload() {
+                Ok(()) => tracing::info!("the signing keys were read again"),
+                Err(error) => tracing::error!(error = format!("{error:#}"), "the signing keys stay as they were"),
+            }
+            known = now;
+        }
+    }
+
+    /// The public keys (RFC 7517) of all tokens that are accepted now, and of those to come.
+    pub(super) fn jwks(&self, now: DateTime<Utc>) -> Value {
+        let ring = self.ring();
+        let keys: Vec<&Value> = ring.accepted(now, self.lifetime).map(|key| &key.jwk).collect();
+        json!({"keys": keys})
+    }
+
+    /// Every key of the file, and what it is for now.
+    pub fn states(&self, now: DateTime<Utc>) -> Vec<KeyState> {
+        let ring = self.ring();
+        let signing = ring.signing(now);
+        let state = |position| match ring.over_at(position, self.lifetime) {
+            _ if position > signing => "next",
+            _ if position == signing => "signing",
+            Some(over) if over <= now => "over",
+            _ => "accepted",
+        };
+        ring.0
+            .iter()
+            .enumerate()
+            .map(|(i, key)| KeyState { kid: key.kid.clone(), state: state(i), not_before: key.not_before })
+            .collect()
+    }
+
+    /// Adds a new key to the file, which signs from `not_before` on, and removes those whose tokens are over. Servers
+    /// that run read the file by themselves. Gives the new key's name.
+    ///
+    /// # Errors
+    /// When a key waits for its time already, or the file cannot be written.
+    pub fn rotate(&self, not_before: DateTime<Utc>, now: DateTime<Utc>) -> anyhow::Result<String> {
+        let ring = Ring::read(&self.path)?;
+        if let Some(next) = ring.0.iter().find_map(|key| key.not_before.filter(|from| *from > now)) {
+            anyhow::bail!("a new key waits already; it signs from {next} on");
+        }
+        let pem = generate()?;
+        let kid = Ring::parse(&pem)?.0.first().map(|key| key.kid.clone()).context("no key was made")?;
+        let mut text = String::new();
+        for key in ring.accepted(now, self.lifetime) {
+            if let Some(from) = key.not_before {
+                text.push_str(&format!("{NOT_BEFORE} {}\n", from.to_rfc3339_opts(SecondsFormat::Secs, true)));
+            }
+            text.push_str(&key.pem);
+        }
+        text.push_str(&format!("{NOT_BEFORE} {}\n{pem}", not_before.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        write_secret(&self.path, &text).with_context(|| format!("{} could not be written", self.path.display()))?;
+        self.reload()?;
+        Ok(kid)
     }
 
     /// A token, and when it ends.
@@ -120,53 +305,48 @@ impl TokenKeys {
             iat: now.timestamp(),
             exp: expires.timestamp(),
         };
+        let ring = self.ring();
+        let key =
+            ring.0.get(ring.signing(now)).ok_or_else(|| Error::internal(anyhow::anyhow!("there is no signing key")))?;
         let mut header = Header::new(Algorithm::RS256);
-        header.kid = Some(self.kid.clone());
-        Ok((encode(&header, &claims, &self.signing).map_err(Error::internal)?, expires))
+        header.kid = Some(key.kid.clone());
+        Ok((encode(&header, &claims, &key.signing).map_err(Error::internal)?, expires))
     }
 
     /// The claims of a token that is signed by us, for us, and not over.
-    pub(super) fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
-        let claims = self.check_signature(token)?;
-        if claims.exp <= now.timestamp() {
-            return Err(Error::Unauthenticated("Your sign-in has expired. Please refresh it or sign in again.".into()));
-        }
-        Ok(claims)
+    pub(super) fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenFault> {
+        let claims = self.check_signature(token, now)?;
+        if claims.exp <= now.timestamp() { Err(TokenFault::Expired) } else { Ok(claims) }
     }
 
     /// The claims of a token that is signed by us, for us. It may be over.
-    pub(super) fn check_signature(&self, token: &str) -> Result<Claims> {
+    pub(super) fn check_signature(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenFault> {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[&self.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Checked against the application's clock instead.
         validation.validate_exp = false;
-        Ok(decode::<Claims>(token, &self.checking, &validation)
-            .map_err(|_| Error::Unauthenticated("Your sign-in is not valid. Please sign in again.".into()))?
-            .claims)
+        let kid = decode_header(token).ok().and_then(|header| header.kid).ok_or(TokenFault::Invalid)?;
+        let ring = self.ring();
+        let key = ring.accepted(now, self.lifetime).find(|key| key.kid == kid).ok_or(TokenFault::Invalid)?;
+        let token = decode::<Claims>(token, &key.checking, &validation).map_err(|_| TokenFault::Invalid)?;
+        Ok(token.claims)
     }
 }
 
-fn generate(path: &Path) -> anyhow::Result<()> {
+/// A new key of 2048 bits, in PEM.
+fn generate() -> anyhow::Result<String> {
     let pair = KeyPair::generate(KeySize::Rsa2048)?;
     let der: Pkcs8V1Der<'_> = pair.as_der()?;
     let body = STANDARD.encode(der.as_ref());
-    let mut pem = format!("-----BEGIN {PEM_LABEL}-----\n");
+    let mut pem = format!("{BEGIN}\n");
     for line in body.as_bytes().chunks(64) {
         pem.push_str(std::str::from_utf8(line)?);
         pem.push('\n');
     }
-    pem.push_str(&format!("-----END {PEM_LABEL}-----\n"));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    // Written beside and renamed, so that a crash leaves no half key.
-    let partial = path.with_extension(format!("{}.partial", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(pem.as_bytes())?;
-    file.sync_all()?;
-    Ok(std::fs::rename(&partial, path)?)
+    pem.push_str(&format!("{END}\n"));
+    Ok(pem)
 }
 
 #[cfg(test)]
@@ -174,37 +354,84 @@ mod tests {
     use super::*;
     use crate::platform::config::Config;
 
-    fn keys() -> TokenKeys {
+    /// Keys and the folder they are in.
+    fn keys() -> (TokenKeys, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        TokenKeys::load(&folder.path().join("keys/a.pem"), true, &Config::defaults().unwrap().auth).unwrap()
+        let path = folder.path().join("keys/a.pem");
+        (TokenKeys::load(&path, true, &Config::defaults().unwrap().auth).unwrap(), folder)
     }
 
     #[test]
     fn a_token_is_accepted_until_it_ends() {
-        let (keys, now) = (keys(), Utc::now());
+        let ((keys, _folder), now) = (keys(), Utc::now());
         let (token, expires) = keys.sign(UserId::new(), Role::Customer, SessionId::new(), now).unwrap();
         assert!(keys.check(&token, now).is_ok());
-        assert!(keys.check(&token, expires).is_err());
+        assert_eq!(keys.check(&token, expires).unwrap_err(), TokenFault::Expired);
     }
 
     #[test]
     fn foreign_and_changed_tokens_are_refused() {
-        let (ours, theirs, now) = (keys(), keys(), Utc::now());
+        let ((ours, _o), (theirs, _t), now) = (keys(), keys(), Utc::now());
         let (token, _) = theirs.sign(UserId::new(), Role::Admin, SessionId::new(), now).unwrap();
         assert!(ours.check(&token, now).is_err());
         let (token, _) = ours.sign(UserId::new(), Role::Customer, SessionId::new(), now).unwrap();
         let mut parts: Vec<&str> = token.split('.').collect();
-        let none = URL_SAFE_NO_PAD.encode(br#"{"alg":"none","typ":"JWT"}"#);
+        let kid = ours.states(now)[0].kid.clone();
+        let none = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"none","typ":"JWT","kid":"{kid}"}}"#));
         parts[0] = &none;
         assert!(ours.check(&parts.join("."), now).is_err());
         assert!(ours.check(&format!("{}.{}.", parts[0], parts[1]), now).is_err());
+        // The public key taken for the secret of an HMAC (RFC 8725, 2.1).
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some(kid);
         let hs = encode(
-            &Header::new(Algorithm::HS256),
+            &header,
             &serde_json::json!({"sub": UserId::new(), "role": "admin", "sid": SessionId::new(), "iss": "agape",
                 "aud": "agape", "iat": 0, "exp": 99_999_999_999_i64}),
-            &EncodingKey::from_secret(ours.jwks["keys"][0]["n"].as_str().unwrap().as_bytes()),
+            &EncodingKey::from_secret(ours.jwks(now)["keys"][0]["n"].as_str().unwrap().as_bytes()),
         )
         .unwrap();
         assert!(ours.check(&hs, now).is_err());
+    }
+
+    #[test]
+    fn rotating_keeps_every_token_until_it_ends() {
+        let ((keys, _folder), now) = (keys(), Utc::now());
+        let sign = |at| keys.sign(UserId::new(), Role::Customer, SessionId::new(), at).unwrap().0;
+        let kid = |token: &str| decode_header(token).unwrap().kid.unwrap();
+        let states = |at| keys.states(at).iter().map(|key| key.state).collect::<Vec<_>>();
+        let old = sign(now);
+        let turn = now + TimeDelta::minutes(2);
+        let new = keys.rotate(turn, now).unwrap();
+        // The new key is published, and signs later.
+        assert_eq!(keys.jwks(now)["keys"].as_array().unwrap().len(), 2);
+        assert_eq!(kid(&sign(now)), kid(&old));
+        assert_eq!(states(now), ["signing", "next"]);
+        assert!(keys.rotate(turn, now).is_err(), "one at a time");
+        let (last, first) = (sign(turn - TimeDelta::seconds(1)), sign(turn + TimeDelta::seconds(1)));
+        assert_eq!((kid(&last), kid(&first)), (kid(&old), new));
+        assert_eq!(states(turn + TimeDelta::minutes(1)), ["accepted", "signing"]);
+        let near = turn + TimeDelta::minutes(14);
+        assert!(keys.check(&last, near).is_ok() && keys.check(&first, near).is_ok());
+        let later = turn + TimeDelta::minutes(17);
+        assert_eq!(states(later), ["over", "signing"]);
+        assert_eq!(keys.jwks(later)["keys"].as_array().unwrap().len(), 1);
+        assert_eq!(keys.check(&last, later).unwrap_err(), TokenFault::Invalid);
+        // The next rotation takes the old key out of the file.
+        keys.rotate(later + TimeDelta::minutes(2), later).unwrap();
+        assert_eq!(states(later), ["signing", "next"]);
+        let mode = std::fs::metadata(&keys.path).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_broken_file_leaves_the_keys_as_they_were() {
+        let ((keys, _folder), now) = (keys(), Utc::now());
+        let (token, _) = keys.sign(UserId::new(), Role::Customer, SessionId::new(), now).unwrap();
+        for text in ["", "nonsense", BEGIN, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+            std::fs::write(&keys.path, text).unwrap();
+            assert!(keys.reload().is_err(), "{text}");
+        }
+        assert!(keys.check(&token, now).is_ok());
     }
 }

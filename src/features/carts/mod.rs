@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 pub use owner::Owner;
-pub use store::{CartLine, open_cart_lines, sweep_expired};
+pub use store::{CartLine, erase, export, open_cart_lines, sweep_expired};
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {

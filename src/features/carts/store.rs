@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::owner::Owner;
-use crate::platform::ids::{CartId, CartItemId, ProductId, VariantId};
+use crate::platform::ids::{CartId, CartItemId, ProductId, UserId, VariantId};
 
 /// A line of a cart with what the shop says about it now.
 #[derive(Debug)]
@@ -243,4 +243,32 @@ pub(super) async fn remove_lines(c: &mut PgConnection, cart: CartId, item: Optio
 pub async fn sweep_expired(c: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
     let swept = sqlx::query!("delete from carts where status = 'open' and expires_at <= $1", now).execute(c).await?;
     Ok(swept.rows_affected())
+}
+
+/// What is in a person's cart, for him to take away.
+///
+/// # Errors
+/// The database's.
+pub async fn export(c: &mut PgConnection, user: UserId) -> sqlx::Result<Value> {
+    sqlx::query_scalar!(
+        r#"select coalesce(jsonb_agg(jsonb_build_object('sku', o.sku, 'title', o.title, 'quantity', i.quantity,
+                    'addedAt', i.added_at) order by i.added_at, i.id), '[]') as "items!"
+           from carts c join cart_items i on i.cart_id = c.id join variant_offers o on o.variant_id = i.variant_id
+           where c.user_id = $1 and c.status = 'open'"#,
+        user.0,
+    )
+    .fetch_one(c)
+    .await
+}
+
+/// Empties a person's carts and removes those that no order came from.
+///
+/// # Errors
+/// The database's.
+pub async fn erase(c: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!("delete from cart_items where cart_id in (select id from carts where user_id = $1)", user.0)
+        .execute(&mut *c)
+        .await?;
+    sqlx::query!("delete from carts where user_id = $1 and status = 'open'", user.0).execute(c).await?;
+    Ok(())
 }

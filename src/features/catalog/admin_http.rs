@@ -1,7 +1,7 @@
 //! The catalogue as staff keep it.
 
 use axum::extract::State;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -9,9 +9,10 @@ use super::model::{Dimensions, ImageType, OptionValue};
 use super::service::{self, NewProduct, NewVariant, ProductData};
 use super::store::ProductChange;
 use crate::app::App;
-use crate::features::auth::{Identity, Permission};
+use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::http::envelope::Empty;
+use crate::platform::http::json;
 use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, RequestMeta, created, deleted, ok};
 use crate::platform::ids::{CategoryId, ProductId};
 use crate::platform::money::Amount;
@@ -126,11 +127,11 @@ pub(super) struct UpdateProduct {
     /// Variants keep their difference to it.
     price: Option<Amount>,
     /// `null` removes it.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = Option<Amount>)]
     compare_at_price: Option<Option<Amount>>,
     /// `null` removes it.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = Option<CategoryId>)]
     category_id: Option<Option<CategoryId>>,
     #[schema(value_type = Option<Vec<String>>)]
@@ -141,13 +142,6 @@ pub(super) struct UpdateProduct {
     is_featured: Option<bool>,
     is_limited: Option<bool>,
     is_active: Option<bool>,
-}
-
-/// Tells `null` from a field that was left out.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// Collects what serde cannot check.
@@ -291,7 +285,7 @@ impl CreateProduct {
 }
 
 /// Create a product
-#[utoipa::path(post, path = "/products", tag = "Catalogue, staff", security(("bearer" = [])),
+#[utoipa::path(post, path = "/products", tag = "Catalogue, staff", security(("bearer" = ["manage_catalog"])),
     request_body = CreateProduct, responses(
     (status = 201, body = Envelope<ProductData>),
     (status = 400, body = ErrorEnvelope),
@@ -305,14 +299,13 @@ pub(super) async fn create_product(
     meta: RequestMeta,
     body: Body<CreateProduct>,
 ) -> Answer<ProductData> {
-    identity.require(Permission::ManageCatalog)?;
     body.value.check()?;
     let product = service::create_product(&app, &identity, &meta, body.value.into_new()).await?;
     Ok(created(ProductData { product }))
 }
 
 /// Change a product
-#[utoipa::path(patch, path = "/products/{product}", tag = "Catalogue, staff", security(("bearer" = [])),
+#[utoipa::path(patch, path = "/products/{product}", tag = "Catalogue, staff", security(("bearer" = ["manage_catalog"])),
     params(("product" = ProductId, Path)), request_body = UpdateProduct, responses(
     (status = 200, body = Envelope<ProductData>),
     (status = 400, body = ErrorEnvelope),
@@ -328,7 +321,6 @@ pub(super) async fn update_product(
     meta: RequestMeta,
     body: Body<UpdateProduct>,
 ) -> Answer<ProductData> {
-    identity.require(Permission::ManageCatalog)?;
     let body = body.value;
     let mut faults = Faults::default();
     faults.texts(&[
@@ -366,7 +358,7 @@ pub(super) async fn update_product(
 /// Remove a product
 ///
 /// It leaves the shop; orders that contain it keep it.
-#[utoipa::path(delete, path = "/products/{product}", tag = "Catalogue, staff", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/products/{product}", tag = "Catalogue, staff", security(("bearer" = ["manage_catalog"])),
     params(("product" = ProductId, Path)), responses(
     (status = 200, body = Envelope<Empty>),
     (status = 401, body = ErrorEnvelope),
@@ -379,7 +371,6 @@ pub(super) async fn delete_product(
     PathId(id): PathId<ProductId>,
     meta: RequestMeta,
 ) -> Answer<Empty> {
-    identity.require(Permission::ManageCatalog)?;
     service::delete_product(&app, &identity, &meta, id).await?;
     Ok(deleted("The product has been removed from the shop."))
 }

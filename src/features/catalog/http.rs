@@ -12,6 +12,7 @@ use super::model::ProductView;
 use super::service::{self, ProductData};
 use crate::app::App;
 use crate::platform::error::{Error, FieldError, Result};
+use crate::platform::http::layers::is_known;
 use crate::platform::http::{Answer, Envelope, ErrorEnvelope, PathName, Query, ok};
 use crate::platform::money::Amount;
 use crate::platform::page::PageQuery;
@@ -130,7 +131,7 @@ fn check(query: ListQuery, faults: &mut Vec<FieldError>) -> (Filter, Sort, PageQ
 }
 
 /// List products
-#[utoipa::path(get, path = "/products", tag = "Catalogue", params(ListQuery), responses(
+#[utoipa::path(get, path = "/products", tag = "Catalogue", security(()), params(ListQuery), responses(
     (status = 200, body = Envelope<ProductsData>),
     (status = 400, body = ErrorEnvelope, description = "A filter is wrong; all are listed"),
 ))]
@@ -153,7 +154,7 @@ pub(super) async fn list_products(State(app): State<App>, Query(query): Query<Li
 /// Search products
 ///
 /// Finds whole words, beginnings of words and near misses; accents and case do not matter. Best first.
-#[utoipa::path(get, path = "/products/search", tag = "Catalogue", params(SearchQuery), responses(
+#[utoipa::path(get, path = "/products/search", tag = "Catalogue", security(()), params(SearchQuery), responses(
     (status = 200, body = Envelope<ProductsData>),
     (status = 400, body = ErrorEnvelope),
 ))]
@@ -170,7 +171,7 @@ pub(super) async fn search_products(State(app): State<App>, Query(query): Query<
 /// Get a product
 ///
 /// Answers 304 to a matching `If-None-Match`.
-#[utoipa::path(get, path = "/products/{product}", tag = "Catalogue",
+#[utoipa::path(get, path = "/products/{product}", tag = "Catalogue", security(()),
     params(("product" = String, Path, description = "The product's id or slug")), responses(
     (status = 200, body = Envelope<ProductData>, headers(("ETag" = String))),
     (status = 304, description = "The product is as the caller knows it"),
@@ -182,11 +183,7 @@ pub(super) async fn get_product(
     headers: HeaderMap,
 ) -> Result<Response> {
     let product = service::get_product(&app, &name).await?;
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|tags| {
-        let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-        let ours = product.etag.to_str().map(plain).unwrap_or_default();
-        tags.split(',').map(plain).any(|tag| tag == "*" || tag == ours)
-    });
+    let known = is_known(headers.get_all(IF_NONE_MATCH), &product.etag);
     let head = [(ETAG, product.etag), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     Ok(if known {
         (StatusCode::NOT_MODIFIED, head).into_response()

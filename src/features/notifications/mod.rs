@@ -4,16 +4,17 @@ mod mailbox;
 mod render;
 mod store;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use crate::app::App;
-use crate::platform::config::Config;
+use crate::platform::config::{Auth, Config};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{EmailId, OrderId, UserId};
 
 pub use mailbox::routes as mailbox_routes;
-pub use render::{Mail, OrderLine, OrderSummary, PaymentSummary, ShippingAddress};
+pub use render::{Mail, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress};
+pub use store::{erase, export, sweep};
 
 /// A mail to send.
 #[derive(Debug)]
@@ -48,8 +49,11 @@ pub async fn send(app: &App, tx: &mut PgConnection, new: NewMail) -> Result<()> 
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn forget_links(connection: &mut PgConnection, sent_before: DateTime<Utc>) -> Result<()> {
-    Ok(store::blank_links(connection, sent_before).await?)
+pub async fn forget_links(connection: &mut PgConnection, config: &Auth, now: DateTime<Utc>) -> Result<()> {
+    let verified = now - TimeDelta::hours(config.verification_hours);
+    store::blank_links(connection, "verify_email", verified).await?;
+    let reset = now - TimeDelta::minutes(config.reset_minutes);
+    Ok(store::blank_links(connection, "password_reset", reset).await?)
 }
 
 fn store_facts<'a>(config: &'a Config, url: &'a str) -> render::Store<'a> {

@@ -46,6 +46,37 @@ pub enum Mail {
         /// How long the link works.
         valid_hours: u32,
     },
+    /// Lets somebody who asked for it choose a new password.
+    PasswordReset {
+        /// The customer's name.
+        name: String,
+        /// The page that sets the new password.
+        link: String,
+        /// How long the link works.
+        valid_minutes: u32,
+    },
+    /// Tells the customer that wrong passwords have locked their account.
+    AccountLocked {
+        /// The customer's name.
+        name: String,
+        /// How many wrong passwords it took.
+        failures: u32,
+        /// How long the lock holds.
+        lock_minutes: u32,
+        /// The page to ask for a new password.
+        link: String,
+    },
+    /// Tells the customer of a change in how their account is protected, in case somebody else made it.
+    SecurityNotice {
+        /// The customer's name.
+        name: String,
+        /// What has changed.
+        change: SecurityChange,
+        /// When it changed.
+        at: DateTime<Utc>,
+        /// The page to ask for a new password.
+        link: String,
+    },
     /// Tells the customer that their order is placed.
     OrderConfirmation {
         /// The order.
@@ -67,10 +98,31 @@ impl Mail {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::VerifyEmail { .. } => "verify_email",
+            Self::PasswordReset { .. } => "password_reset",
+            Self::AccountLocked { .. } => "account_locked",
+            Self::SecurityNotice { .. } => "security_notice",
             Self::OrderConfirmation { .. } => "order_confirmation",
             Self::PaymentReceipt { .. } => "payment_receipt",
         }
     }
+}
+
+/// What changed in how an account is protected.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum SecurityChange {
+    /// The account has another password.
+    PasswordChanged,
+    /// Signing in asks for a code, too.
+    TwoFactorEnabled,
+    /// Signing in asks for the password only.
+    TwoFactorDisabled,
+    /// New recovery codes were made, and the old ones have ended.
+    RecoveryCodesReplaced,
+    /// A recovery code stood in for the code of an app.
+    RecoveryCodeUsed,
+    /// A refresh token was used a second time, so its session was ended.
+    SignInReused,
 }
 
 /// An order as mails show it. Amounts are in hundredths of the currency's unit.
@@ -211,7 +263,7 @@ macro_rules! templates {
     };
 }
 
-const TEMPLATES: [(&str, &str); 13] = templates![
+const TEMPLATES: [(&str, &str); 22] = templates![
     "layout.mjml",
     "layout.txt",
     "order.mjml",
@@ -219,6 +271,15 @@ const TEMPLATES: [(&str, &str); 13] = templates![
     "verify_email.subject",
     "verify_email.mjml",
     "verify_email.txt",
+    "password_reset.subject",
+    "password_reset.mjml",
+    "password_reset.txt",
+    "account_locked.subject",
+    "account_locked.mjml",
+    "account_locked.txt",
+    "security_notice.subject",
+    "security_notice.mjml",
+    "security_notice.txt",
     "order_confirmation.subject",
     "order_confirmation.mjml",
     "order_confirmation.txt",
@@ -243,6 +304,7 @@ fn environment() -> Result<&'static Environment<'static>, minijinja::Error> {
     format::set_up_templates(&mut environment)?;
     environment.add_filter("one_line", one_line);
     environment.add_filter("greeting", greeting);
+    environment.add_filter("duration", duration);
     for (name, source) in TEMPLATES {
         environment.add_template(name, source)?;
     }
@@ -267,6 +329,14 @@ fn greeting(name: &str) -> String {
     let has_link = name.contains(['/', '@', ':'])
         || name.split('.').skip(1).any(|rest| rest.starts_with(|c: char| c.is_alphanumeric()));
     if name.is_empty() || name.chars().count() > 60 || has_link { "Hello".to_owned() } else { format!("Hello {name}") }
+}
+
+/// Writes a number of minutes as people say it: `90 minutes`, but `2 hours`.
+fn duration(minutes: u32) -> String {
+    let (count, unit) =
+        if minutes > 0 && minutes.is_multiple_of(60) { (minutes / 60, "hour") } else { (minutes, "minute") };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 /// Black or white, whichever is easier to read on a `#rrggbb` colour.

@@ -63,6 +63,42 @@ fn verify(name: &str) -> Mail {
     }
 }
 
+/// A link with a character that is escaped in HTML.
+const LINK: &str = "https://agapelooks.example/account?token=abc&lang=en";
+
+const CHANGES: [SecurityChange; 6] = [
+    SecurityChange::PasswordChanged,
+    SecurityChange::TwoFactorEnabled,
+    SecurityChange::TwoFactorDisabled,
+    SecurityChange::RecoveryCodesReplaced,
+    SecurityChange::RecoveryCodeUsed,
+    SecurityChange::SignInReused,
+];
+
+fn reset(name: &str, valid_minutes: u32) -> Mail {
+    Mail::PasswordReset { name: name.to_owned(), link: LINK.to_owned(), valid_minutes }
+}
+
+fn locked(name: &str, failures: u32, lock_minutes: u32) -> Mail {
+    Mail::AccountLocked { name: name.to_owned(), failures, lock_minutes, link: LINK.to_owned() }
+}
+
+fn notice(name: &str, change: SecurityChange) -> Mail {
+    Mail::SecurityNotice {
+        name: name.to_owned(),
+        change,
+        at: "2026-11-23T08:05:00Z".parse().expect("a date"),
+        link: LINK.to_owned(),
+    }
+}
+
+/// All mails about an account but the verification.
+fn account_mails(name: &str) -> Vec<Mail> {
+    let mut mails = vec![reset(name, 60), locked(name, 5, 15)];
+    mails.extend(CHANGES.map(|change| notice(name, change)));
+    mails
+}
+
 fn confirmation(order: OrderSummary) -> Mail {
     Mail::OrderConfirmation { order, pay_link: Some("https://pay.example/x1".to_owned()) }
 }
@@ -87,7 +123,9 @@ fn visible(html: &str) -> String {
 
 #[test]
 fn every_mail_renders_the_same_each_time() {
-    for mail in [verify("Ama"), confirmation(order()), receipt(order())] {
+    let mut mails = account_mails("Ama");
+    mails.extend([verify("Ama"), confirmation(order()), receipt(order())]);
+    for mail in mails {
         let first = rendered(&mail);
         assert_eq!(first, rendered(&mail));
         assert!(first.html.starts_with("<!doctype html><html lang=\"en\""));
@@ -109,6 +147,78 @@ fn verification_has_the_link_in_both_parts() {
     assert!(mail.html.contains("token=abc&amp;lang=en"));
     assert!(mail.text.contains("Hello Ama,") && mail.html.contains("Hello Ama,"));
     assert!(mail.text.contains("24 hours") && mail.html.contains("24 hours"));
+}
+
+#[test]
+fn mails_about_an_account_have_their_link_in_both_parts() {
+    for mail in account_mails("Ama") {
+        let mail = rendered(&mail);
+        assert!(mail.text.contains(&format!("\n\n{LINK}\n")), "{}", mail.text);
+        assert!(visible(&mail.html).contains(&format!("href=\"{LINK}\"")), "{}", mail.subject);
+        assert!(mail.html.contains("token=abc&amp;lang=en"));
+    }
+}
+
+#[test]
+fn mails_about_an_account_greet_a_hostile_name_without_harm() {
+    for mail in account_mails("<b>x</b> http://evil") {
+        let mail = rendered(&mail);
+        assert!(mail.text.contains("\nHello,\n") && mail.html.contains("Hello,"), "{}", mail.subject);
+        for part in [&mail.subject, &mail.text, &mail.html] {
+            assert!(!part.contains("evil") && !part.contains("<b>x"), "{part}");
+        }
+    }
+    for mail in account_mails("<b>x") {
+        let mail = rendered(&mail);
+        assert!(mail.text.contains("\nHello <b>x,\n"), "{}", mail.text);
+        assert!(mail.html.contains("Hello &lt;b&gt;x,") && !mail.html.contains("<b>x"), "{}", mail.subject);
+    }
+}
+
+#[test]
+fn a_password_mail_says_how_long_its_link_works() {
+    for (minutes, text) in [(1, "for 1 minute."), (45, "for 45 minutes."), (60, "for 1 hour."), (120, "for 2 hours.")] {
+        let mail = rendered(&reset("Ama", minutes));
+        assert_eq!(mail.subject, "Choose a new password for AGAPE LOOKS");
+        assert!(mail.text.contains(text) && mail.html.contains(text), "{text} in {}", mail.text);
+        assert!(mail.text.contains("You did not ask for it?") && mail.html.contains("You did not ask for it?"));
+    }
+    assert_eq!(duration(0), "0 minutes");
+    assert_eq!(duration(90), "90 minutes");
+    assert_eq!(duration(1440), "24 hours");
+}
+
+#[test]
+fn a_lock_mail_says_how_it_came_and_how_long_it_holds() {
+    let mail = rendered(&locked("Ama", 5, 15));
+    assert_eq!(mail.subject, "Your AGAPE LOOKS account is locked for 15 minutes");
+    for fact in ["5 wrong passwords", "15 minutes"] {
+        assert!(mail.text.contains(fact) && mail.html.contains(fact), "{fact} in {}", mail.text);
+    }
+    let mail = rendered(&locked("Ama", 1, 60));
+    for fact in ["1 wrong password ", "1 hour"] {
+        assert!(mail.text.contains(fact) && mail.html.contains(fact), "{fact} in {}", mail.text);
+    }
+}
+
+#[test]
+fn each_change_has_a_subject_and_words_of_its_own() {
+    let mails = CHANGES.map(|change| rendered(&notice("Ama", change)));
+    for (index, mail) in mails.iter().enumerate() {
+        assert!(!mail.subject.is_empty(), "{:?}", CHANGES[index]);
+        let heading = format!("{}\n\nHello Ama,\n\n", mail.subject.to_uppercase());
+        let (_, words) = mail.text.split_once(&heading).expect("a heading and a greeting");
+        // Shown on the shop's clock, and in the part that differs.
+        let words = words.split("\n\n").next().expect("a paragraph").replace('\n', " ");
+        assert!(words.contains("23 November 2026 at 09:05"), "{words}");
+        assert!(mail.html.contains("23 November 2026 at 09:05"), "{}", mail.subject);
+        assert!(mail.html.contains(&words), "{words}");
+        for other in &mails[index + 1..] {
+            assert_ne!(mail.subject, other.subject);
+            assert!(!other.html.contains(&words), "{words}");
+        }
+    }
+    assert_eq!(mails[0].subject, "Your password was changed");
 }
 
 #[test]
@@ -233,7 +343,19 @@ fn mails_keep_their_shape_as_json() {
             "valid_hours": 24,
         })
     );
-    for mail in [verify("Ama"), confirmation(order()), receipt(order())] {
+    assert_eq!(
+        serde_json::to_value(notice("Ama", SecurityChange::TwoFactorEnabled)).expect("serialized"),
+        json!({
+            "kind": "security_notice",
+            "name": "Ama",
+            "change": "two_factor_enabled",
+            "at": "2026-11-23T08:05:00Z",
+            "link": LINK,
+        })
+    );
+    let mut mails = account_mails("Ama");
+    mails.extend([verify("Ama"), confirmation(order()), receipt(order())]);
+    for mail in mails {
         let json = serde_json::to_value(&mail).expect("serialized");
         assert_eq!(json["kind"], mail.kind());
         assert_eq!(serde_json::from_value::<Mail>(json).expect("read"), mail);

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::NewMail;
 use super::render::Rendered;
-use crate::platform::ids::EmailId;
+use crate::platform::ids::{EmailId, OrderId, UserId};
 
 /// False when this mail was sent before.
 pub(super) async fn insert_sent(
@@ -84,14 +85,57 @@ pub(super) async fn find(c: &mut PgConnection, id: EmailId) -> sqlx::Result<Opti
     .await
 }
 
-/// Blanks the stored copies of mails with links that have ended.
-pub(super) async fn blank_links(c: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<()> {
+/// Blanks the stored copies of mails of one kind with links that have ended.
+pub(super) async fn blank_links(c: &mut PgConnection, kind: &str, before: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "update emails set html = '', body_text = '(removed: the link has ended)'
-         where kind = 'verify_email' and created_at < $1 and html <> ''",
+         where kind = $2 and created_at < $1 and html <> ''",
         before,
+        kind,
     )
     .execute(c)
     .await?;
     Ok(())
+}
+
+/// The mails to a person, for him to take away.
+///
+/// # Errors
+/// The database's.
+pub async fn export(c: &mut PgConnection, user: UserId, recipient: &str) -> sqlx::Result<Value> {
+    sqlx::query_scalar!(
+        r#"select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'recipient', recipient, 'subject', subject,
+                    'status', status, 'sentAt', sent_at, 'text', body_text) order by created_at, id), '[]') as "mails!"
+           from (select * from emails where (user_id = $1 or recipient = $2)
+                 and kind not in ('verify_email', 'password_reset') order by created_at desc limit 10000) mine"#,
+        user.0,
+        recipient,
+    )
+    .fetch_one(c)
+    .await
+}
+
+/// Removes the mails to a person: of the account, to the address, about these orders.
+///
+/// # Errors
+/// The database's.
+pub async fn erase(c: &mut PgConnection, user: UserId, recipient: &str, orders: &[OrderId]) -> sqlx::Result<()> {
+    let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "delete from emails where user_id = $1 or recipient = $2 or order_id = any($3)",
+        user.0,
+        recipient,
+        &orders,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// Removes mails from before `before`. Gives how many.
+///
+/// # Errors
+/// The database's.
+pub async fn sweep(c: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<u64> {
+    Ok(sqlx::query!("delete from emails where created_at < $1", before).execute(c).await?.rows_affected())
 }

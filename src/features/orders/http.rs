@@ -7,12 +7,13 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::model::{Address, Order, OrderView, PaymentMethod, ShippingMethod};
+use super::model::{Order, OrderView, PaymentMethod, ShippingMethod};
 use super::store::{self, Which};
 use crate::app::App;
 use crate::features::auth::{Caller, Identity, Permission};
 use crate::features::carts::Owner;
 use crate::flows::{cancel, place};
+use crate::platform::address::{Address, UnknownRegion};
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, Query, ok};
 use crate::platform::idempotency;
@@ -98,6 +99,7 @@ pub(super) async fn place_order(
 ) -> Result<Response> {
     let PlaceOrder { items, email, shipping_address, shipping_method, payment_method, notes } = body.value;
     let items = items.map(|items| check_items(&app, &items)).transpose()?;
+    let shipping_address = shipping_address.resolve("shippingAddress", UnknownRegion::Keep)?;
     let email = email.or_else(|| shipping_address.email.clone());
     if caller.is_none() && email.is_none() {
         return Err(Error::field("email", "is required for an order without an account"));
@@ -213,7 +215,7 @@ async fn find(app: &App, which: &Which<'_>) -> Answer<OrderData> {
 /// Find an order without an account
 ///
 /// By its number and the e-mail address it was placed with.
-#[utoipa::path(post, path = "/orders/track", tag = "Orders", request_body = TrackOrder, responses(
+#[utoipa::path(post, path = "/orders/track", tag = "Orders", security(()), request_body = TrackOrder, responses(
     (status = 200, body = Envelope<OrderData>),
     (status = 400, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope, description = "No order has this number and address"),

@@ -1,18 +1,13 @@
 //! What an order is.
 
-use std::borrow::Cow;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize, de};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
-use utoipa::{PartialSchema, ToSchema};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::platform::address::Address;
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CartId, OrderId, OrderItemId, ProductId, UserId, VariantId};
 use crate::platform::money::Amount;
-use crate::platform::text::{Email, Phone, Text};
 
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
@@ -140,100 +135,6 @@ pub enum PaymentMethod {
     #[default]
     #[serde(alias = "card")]
     Paystack,
-}
-
-/// The countries that are also known by name.
-const COUNTRIES: [(&str, &str); 4] = [("NG", "Nigeria"), ("GH", "Ghana"), ("KE", "Kenya"), ("ZA", "South Africa")];
-
-/// An ISO 3166 country code of two letters. The names of the countries the shop sends to are read too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Country(String);
-
-impl Country {
-    /// The code.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The name for an address, where it is one of those the shop usually sends to; else the code.
-    pub fn name(&self) -> &str {
-        COUNTRIES.iter().find(|(code, _)| *code == self.0).map_or(self.as_str(), |(_, name)| name)
-    }
-}
-
-impl FromStr for Country {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
-        if let Some((code, _)) = COUNTRIES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)) {
-            Ok(Self((*code).to_owned()))
-        } else if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
-            Ok(Self(text.to_uppercase()))
-        } else {
-            Err("must be a country code of two letters, such as NG or GH")
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Country {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl PartialSchema for Country {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(SchemaType::Type(Type::String))
-            .description(Some("ISO 3166 code of two letters"))
-            .examples([serde_json::json!("NG")])
-            .build()
-            .into()
-    }
-}
-
-impl ToSchema for Country {}
-
-/// Where the goods go.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Address {
-    /// Given name.
-    #[schema(value_type = String, min_length = 1, max_length = 80)]
-    pub first_name: Text<1, 80>,
-    /// Family name.
-    #[schema(value_type = String, min_length = 1, max_length = 80)]
-    pub last_name: Text<1, 80>,
-    /// For mails about the order; the account's when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub email: Option<Email>,
-    /// For the courier.
-    pub phone: Phone,
-    /// Street and number.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
-    pub address_line1: Text<1, 200>,
-    /// Flat, floor, landmark.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub address_line2: Option<Text<0, 200>>,
-    /// City or local government area.
-    #[schema(value_type = String, min_length = 1, max_length = 100)]
-    pub city: Text<1, 100>,
-    /// State (Nigeria) or region (Ghana).
-    #[schema(value_type = String, min_length = 1, max_length = 100)]
-    pub region: Text<1, 100>,
-    /// Where the country has them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 20)]
-    pub postal_code: Option<Text<0, 20>>,
-    /// The country.
-    pub country: Country,
-    /// For the courier.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 500)]
-    pub notes: Option<Text<0, 500>>,
 }
 
 /// An order.
@@ -435,12 +336,5 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
-    }
-
-    #[test]
-    fn countries_are_codes() {
-        assert_eq!("Nigeria".parse::<Country>().unwrap().as_str(), "NG");
-        assert_eq!("gh".parse::<Country>().unwrap().as_str(), "GH");
-        assert!("Wakanda".parse::<Country>().is_err());
     }
 }

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::model::{Event, Order, OrderItem, PaymentMethod, ShippingMethod, Status};
+use crate::platform::db::begin_erasing;
 use crate::platform::ids::{CartId, OrderId, UserId};
 
 /// An order with its lines, as one row.
@@ -71,6 +72,8 @@ pub(super) struct Which<'a> {
     /// With `email`.
     pub number: Option<&'a str>,
     pub email: Option<&'a str>,
+    /// Those placed under this address without an account.
+    pub guest: Option<&'a str>,
     pub limit: i64,
     pub offset: i64,
 }
@@ -89,6 +92,7 @@ pub(super) async fn list(c: &mut PgConnection, which: &Which<'_>) -> sqlx::Resul
            from orders o
            where ($1::uuid is null or o.id = $1) and ($2::uuid is null or o.user_id = $2)
              and ($3::text is null or (o.number = $3 and o.email = $4))
+             and ($7::text is null or (o.user_id is null and o.email = $7))
            order by o.placed_at desc, o.id desc limit $5 offset $6"#,
         which.id.map(|id| id.0),
         which.user_id.map(|id| id.0),
@@ -96,6 +100,7 @@ pub(super) async fn list(c: &mut PgConnection, which: &Which<'_>) -> sqlx::Resul
         which.email,
         which.limit,
         which.offset,
+        which.guest,
     )
     .fetch_all(c)
     .await?;
@@ -267,4 +272,69 @@ pub async fn overdue(c: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> sq
     )
     .fetch_all(c)
     .await
+}
+
+/// The orders of a person: of the account, and those placed under `guest` without one. Locked, in one order.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_of_person(c: &mut PgConnection, user: UserId, guest: Option<&str>) -> sqlx::Result<Vec<LockedOrder>> {
+    sqlx::query_as!(
+        LockedOrder,
+        r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
+                  currency, total_minor, expires_at
+           from orders where user_id = $1 or (user_id is null and email = $2) order by id for update"#,
+        user.0,
+        guest,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// Takes the person out of orders that are over. What was bought, for how much, and to which country and region it went
+/// stays: books and tax want it. The new address is random, as a known one would open the order to whoever knows its number.
+///
+/// # Errors
+/// The database's.
+pub async fn pseudonymise(c: &mut PgConnection, ids: &[OrderId], now: DateTime<Utc>) -> sqlx::Result<()> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        r#"update orders
+           set email = 'erased-' || gen_random_uuid() || '@erased.invalid', notes = null, tracking_number = null,
+               shipping_address = jsonb_build_object('firstName', 'Erased', 'lastName', '', 'phone', '',
+                 'addressLine1', '', 'city', '', 'region', shipping_address->'region',
+                 'country', shipping_address->'country'),
+               updated_at = $2
+           where id = any($1)"#,
+        &ids,
+        now,
+    )
+    .execute(&mut *c)
+    .await?;
+    begin_erasing(c).await?;
+    sqlx::query!("update order_events set note = null where order_id = any($1) and note is not null", &ids)
+        .execute(c)
+        .await?;
+    Ok(())
+}
+
+/// Which of these accounts, and of these addresses without an account, have orders.
+///
+/// # Errors
+/// The database's.
+pub async fn buyers(
+    c: &mut PgConnection,
+    users: &[UserId],
+    emails: &[String],
+) -> sqlx::Result<(Vec<UserId>, Vec<String>)> {
+    let users: Vec<uuid::Uuid> = users.iter().map(|id| id.0).collect();
+    let accounts =
+        sqlx::query_scalar!(r#"select distinct user_id as "id!: UserId" from orders where user_id = any($1)"#, &users)
+            .fetch_all(&mut *c)
+            .await?;
+    let guests =
+        sqlx::query_scalar!("select distinct email from orders where user_id is null and email = any($1)", emails)
+            .fetch_all(c)
+            .await?;
+    Ok((accounts, guests))
 }

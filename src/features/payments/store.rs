@@ -1,6 +1,7 @@
 //! SQL of payments. Whoever changes a payment has locked its order first.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::model::{Payment, PaymentStatus, Proof};
@@ -224,4 +225,40 @@ pub async fn abandon_open(c: &mut PgConnection, order: OrderId, now: DateTime<Ut
     .execute(c)
     .await?;
     Ok(())
+}
+
+/// The attempts to pay these orders, for the buyer to take away.
+///
+/// # Errors
+/// The database's.
+pub async fn export(c: &mut PgConnection, user: UserId) -> sqlx::Result<Value> {
+    sqlx::query_scalar!(
+        r#"select coalesce(jsonb_agg(jsonb_build_object('id', id, 'orderNumber', order_number, 'provider', provider,
+                    'reference', reference, 'status', status, 'amount', amount_minor / 100.0, 'currency', currency,
+                    'channel', channel, 'cardBrand', card_brand, 'cardLast4', card_last4, 'paidAt', paid_at,
+                    'createdAt', created_at) order by created_at, id), '[]') as "payments!"
+           from (select * from payments where user_id = $1 order by created_at desc limit 10000) mine"#,
+        user.0,
+    )
+    .fetch_one(c)
+    .await
+}
+
+/// Takes out what the provider said about the person who paid these orders. Amounts and references stay. Gives the
+/// references, under which the provider's events are stored.
+///
+/// # Errors
+/// The database's.
+pub async fn erase_answers(c: &mut PgConnection, orders: &[OrderId], now: DateTime<Utc>) -> sqlx::Result<Vec<String>> {
+    let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
+    sqlx::query_scalar!(
+        "update payments
+         set authorization_url = null, access_code = null, channel = null, card_brand = null, card_last4 = null,
+             gateway_response = null, updated_at = $2
+         where order_id = any($1) returning reference",
+        &orders,
+        now,
+    )
+    .fetch_all(c)
+    .await
 }

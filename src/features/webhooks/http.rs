@@ -14,7 +14,7 @@ use crate::platform::jobs;
 /// Receive a Paystack webhook
 ///
 /// The signature (HMAC-SHA512 of the raw body with the secret key) is checked before anything is read.
-#[utoipa::path(post, path = "/webhooks/paystack", tag = "Payments",
+#[utoipa::path(post, path = "/webhooks/paystack", tag = "Payments", security(()),
     request_body(content = serde_json::Value, content_type = "application/json"),
     params(("x-paystack-signature" = String, Header)), responses(
     (status = 200, body = Envelope<Empty>, description = "Stored, now or before"),

@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 pub use jobs::{ProcessWebhook, requeue_forgotten};
+pub use store::erase_bodies;
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {

@@ -78,3 +78,17 @@ pub(super) async fn received_before(c: &mut PgConnection, before: DateTime<Utc>)
     .fetch_all(c)
     .await
 }
+
+/// Empties the bodies of events about these references that were worked on: they name the person who paid.
+///
+/// # Errors
+/// The database's.
+pub async fn erase_bodies(c: &mut PgConnection, references: &[String]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update webhook_events set body = '{}' where reference = any($1) and status in ('processed', 'ignored')",
+        references,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}

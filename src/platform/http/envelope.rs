@@ -1,7 +1,7 @@
 //! The shape of every JSON answer.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::platform::error::{Error, FieldError};
 use crate::platform::page::Pagination;
+use crate::platform::rate_limit::{Class, Verdict, WINDOW};
 
 use super::layers::request_id;
 
@@ -108,6 +109,42 @@ pub struct ErrorEnvelope {
     pub details: Vec<FieldError>,
 }
 
+const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The fields of [`tell_limit`], which a page of another origin may read only where CORS says so.
+pub const LIMIT_HEADERS: [HeaderName; 5] =
+    [X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET, RATELIMIT_POLICY, RATELIMIT];
+
+/// Tells what is left of a limit, in the `X-RateLimit` fields that most clients know and in those of
+/// draft-ietf-httpapi-ratelimit-headers (version 8 and later). Times are in seconds from now. A refusal has
+/// `Retry-After` too (RFC 9110, 10.2.3).
+pub fn tell_limit(headers: &mut HeaderMap, class: Class, verdict: &Verdict) {
+    let Verdict { allowed, limit, remaining, .. } = *verdict;
+    let (name, reset) = (class.as_str(), verdict.reset_seconds());
+    headers.insert(X_RATELIMIT_LIMIT, HeaderValue::from(limit));
+    headers.insert(X_RATELIMIT_REMAINING, HeaderValue::from(remaining));
+    headers.insert(X_RATELIMIT_RESET, HeaderValue::from(reset));
+    let policy = format!("\"{name}\";q={limit};w={}", WINDOW.as_secs());
+    let state = format!("\"{name}\";r={remaining};t={reset}");
+    for (field, text) in [(RATELIMIT_POLICY, policy), (RATELIMIT, state)] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(field, value);
+        }
+    }
+    if !allowed {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(reset));
+    }
+}
+
+/// Whether an answer tells a limit already.
+pub fn tells_limit(headers: &HeaderMap) -> bool {
+    headers.contains_key(X_RATELIMIT_LIMIT)
+}
+
 fn status_and_code(error: &Error) -> (StatusCode, &'static str) {
     match error {
         Error::Validation(_) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
@@ -138,9 +175,11 @@ impl IntoResponse for Error {
             _ => tracing::debug!(code, error = %self, "request refused"),
         }
         let message = self.to_string();
-        let retry_after = match &self {
-            Self::RateLimited { retry_after } => Some(retry_after.as_secs().max(1)),
-            Self::Unavailable(_) | Self::External { .. } => Some(5),
+        let is_busy = matches!(self, Self::Unavailable(_) | Self::External { .. });
+        let limit = match self {
+            Self::RateLimited { class, limit, retry_after } => {
+                Some((class, Verdict { allowed: false, limit, remaining: 0, reset: retry_after }))
+            }
             _ => None,
         };
         let details = match self {
@@ -157,8 +196,11 @@ impl IntoResponse for Error {
             details,
         };
         let mut response = (status, Json(body)).into_response();
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if is_busy {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if let Some((class, verdict)) = limit {
+            tell_limit(response.headers_mut(), class, &verdict);
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -14,6 +14,7 @@ use super::json;
 use super::layers::{ClientIp, request_id};
 use crate::platform::crypto::sha256;
 use crate::platform::error::{Error, Result};
+use crate::platform::network::Network;
 
 /// A JSON body, and the hash that tells two bodies apart.
 #[derive(Debug)]
@@ -111,6 +112,23 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
     }
 }
 
+/// The two ids of a path, such as an account's and its session's. What is not an id is refused.
+#[derive(Debug)]
+pub struct PathIds<A, B>(pub A, pub B);
+
+impl<S: Send + Sync, A: FromStr, B: FromStr> FromRequestParts<S> for PathIds<A, B> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let params =
+            RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::NotFound("This address"))?;
+        let mut values = params.iter().map(|(_, value)| value);
+        let (first, second) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+        let id = |_| Error::field("id", "must be a UUID");
+        Ok(Self(first.parse().map_err(|_| id(()))?, second.parse().map_err(|_| id(()))?))
+    }
+}
+
 /// The `Idempotency-Key` header: a quoted or plain text of 1 to 255 visible characters.
 #[derive(Debug)]
 pub struct IdempotencyHeader(pub Option<String>);
@@ -141,6 +159,18 @@ pub struct RequestMeta {
     pub request_id: String,
 }
 
+impl RequestMeta {
+    /// Of a deed that came from the command line.
+    pub fn command_line() -> Self {
+        Self { ip: None, user_agent: Some("command line".into()), request_id: String::new() }
+    }
+
+    /// Of a deed of the program itself.
+    pub fn system() -> Self {
+        Self { ip: None, user_agent: None, request_id: request_id() }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for RequestMeta {
     type Rejection = std::convert::Infallible;
 
@@ -157,13 +187,13 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestMeta {
 
 /// The address of the client: the peer, or, when the peer is a trusted proxy, the last address in `X-Forwarded-For`
 /// that is not one. What stands before it, and before an entry that cannot be read, may have come from the client.
-pub fn client_ip(parts: &Parts, trusted: &[IpAddr]) -> Option<IpAddr> {
+pub fn client_ip(parts: &Parts, trusted: &[Network]) -> Option<IpAddr> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
     let lines: Vec<_> = parts.headers.get_all("x-forwarded-for").iter().collect();
     let entries = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let mut client = peer;
     for entry in entries {
-        if !trusted.contains(&client) {
+        if !trusted.iter().any(|network| network.contains(client)) {
             break;
         }
         let Some(ip) = forwarded_ip(entry) else { break };

@@ -1,6 +1,7 @@
 //! Reads JSON bodies and reports every wrong field at once, not only the first.
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::platform::error::{Error, FieldError, Result};
@@ -43,6 +44,16 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
             }
         }),
     }
+}
+
+/// Tells `null` from a field that was left out: `#[serde(default, deserialize_with = "present")]`.
+///
+/// # Errors
+/// Those of the type.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// No text in the database can have a NUL. In JSON it can only stand as an escape.
@@ -231,7 +242,6 @@ fn set(root: &mut Value, path: &str, value: Value) -> Option<()> {
 mod tests {
     use super::*;
     use crate::platform::text::{Email, Text};
-    use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]

@@ -7,4 +7,4 @@ pub mod layers;
 pub mod pages;
 
 pub use envelope::{Answer, Envelope, ErrorEnvelope, Reply, created, deleted, ok};
-pub use extract::{Body, IdempotencyHeader, PathId, PathName, Query, RequestMeta};
+pub use extract::{Body, IdempotencyHeader, PathId, PathIds, PathName, Query, RequestMeta};

@@ -26,12 +26,14 @@ macro_rules! templates {
     };
 }
 
-const TEMPLATES: [(&str, &str); 7] = templates![
+const TEMPLATES: [(&str, &str); 9] = templates![
     "layout.html",
     "home.html",
     "mailbox.html",
     "mail.html",
     "verify_email.html",
+    "forgot_password.html",
+    "reset_password.html",
     "payment_result.html",
     "message.html",
 ];
@@ -200,6 +202,57 @@ mod tests {
         assert!(done.contains("your address is confirmed") && !done.contains("<form"));
         let invalid = page("verify_email.html", context! { state => "invalid" });
         assert!(invalid.contains("no longer works"));
+    }
+
+    #[test]
+    fn a_new_password_is_asked_for_by_address() {
+        let ask = |faults: Vec<&'static str>| {
+            page("forgot_password.html", context! { state => "ask", action => "/forgot-password", faults })
+        };
+        let first = ask(Vec::new());
+        assert!(first.contains("<form method=\"post\" action=\"&#x2f;forgot-password\">"));
+        assert!(first.contains("<label for=\"email\">"));
+        assert!(first.contains("id=\"email\" type=\"email\" name=\"email\""));
+        assert!(first.contains("autocomplete=\"username\"") && !first.contains("value="));
+        assert!(!first.contains("role=\"alert\""));
+        let again = ask(vec!["Type an <address>"]);
+        assert!(again.contains("role=\"alert\"") && again.contains("<li>Type an &lt;address&gt;</li>"));
+        let typed = page(
+            "forgot_password.html",
+            context! { state => "ask", action => "/forgot-password", email => "a\"b", faults => ["Once more"] },
+        );
+        assert!(typed.contains("value=\"a&quot;b\""));
+        let sent = |minutes: i64| page("forgot_password.html", context! { state => "sent", minutes });
+        assert!(sent(60).contains("works for 60 minutes") && sent(1).contains("works for 1 minute."));
+        // The same words whether or not the address has an account.
+        assert!(sent(60).contains("If the address has an account") && !sent(60).contains("<form"));
+    }
+
+    #[test]
+    fn a_new_password_is_typed_twice() {
+        let ask = |faults: Vec<&'static str>| {
+            page(
+                "reset_password.html",
+                context! { state => "ask", action => "/reset-password", token => "a\"b", faults },
+            )
+        };
+        let first = ask(Vec::new());
+        assert!(first.contains("<form method=\"post\" action=\"&#x2f;reset-password\">"));
+        assert!(first.contains("type=\"hidden\" name=\"token\" value=\"a&quot;b\""));
+        for name in ["password", "repeat"] {
+            assert!(first.contains(&format!("<label for=\"{name}\">")), "{name}");
+            assert!(first.contains(&format!("id=\"{name}\" type=\"password\" name=\"{name}\"")), "{name}");
+        }
+        assert_eq!(first.matches("autocomplete=\"new-password\" minlength=\"8\" maxlength=\"128\"").count(), 2);
+        assert!(!first.contains("role=\"alert\""));
+        let again = ask(vec!["Both must be the same", "<b>"]);
+        assert!(again.contains("role=\"alert\"") && again.contains("<li>Both must be the same</li>"));
+        assert!(again.contains("<li>&lt;b&gt;</li>"));
+        let done = page("reset_password.html", context! { state => "done" });
+        assert!(done.contains("signed out") && done.contains("Go to the shop") && !done.contains("<form"));
+        let invalid = page("reset_password.html", context! { state => "invalid", again => "/forgot-password" });
+        assert!(invalid.contains("no longer works") && invalid.contains("href=\"&#x2f;forgot-password\""));
+        assert!(!invalid.contains("<form"));
     }
 
     #[test]

@@ -64,6 +64,10 @@ impl TestApp {
         config.auth.hash_passes = 1;
         config.payments.paystack_secret_key = SecretString::from(PAYSTACK_KEY);
         config.jobs.retry_seconds = 1;
+        // All tests come from one address.
+        config.limits.public_per_minute = 0;
+        config.limits.auth_per_minute = 0;
+        config.limits.admin_per_minute = 0;
         change(&mut config);
         let app = boot::build(config, &database.url, Clock::default()).await.unwrap();
         let routes = boot::routes(&app).unwrap();

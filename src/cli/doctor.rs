@@ -1,0 +1,113 @@
+//! `agape doctor`
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::boot::{self, Server};
+use crate::features::{audit, auth};
+use crate::platform::clock::Clock;
+use crate::platform::config::Config;
+use crate::platform::db;
+
+/// What was found, and how to mend it.
+type Finding = Result<String, String>;
+
+pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let mut findings: Vec<(&str, Finding)> = Vec::new();
+    findings.push((
+        "settings",
+        Ok(format!("valid, {}", if config.is_production() { "production" } else { "development" })),
+    ));
+    findings.push(("data directory", private_files(&config)));
+    let server = match Server::start(&config, true).await {
+        Ok(server) => server,
+        Err(error) => {
+            findings.push(("database", Err(format!("{error:#}"))));
+            return Ok(print(&findings));
+        }
+    };
+    findings.extend(database(config, &server.url).await);
+    server.stop().await?;
+    Ok(print(&findings))
+}
+
+/// Prints every finding. The exit code tells whether one is bad.
+fn print(findings: &[(&str, Finding)]) -> ExitCode {
+    for (name, finding) in findings {
+        match finding {
+            Ok(text) => println!("ok    {name}: {text}"),
+            Err(text) => println!("FAIL  {name}: {text}"),
+        }
+    }
+    ExitCode::from(u8::from(findings.iter().any(|(_, finding)| finding.is_err())))
+}
+
+/// Whether the files of secrets are their owner's alone.
+fn private_files(config: &Config) -> Finding {
+    let files = [boot::signing_key(config), config.server.data_dir.join("keys/encryption.key")];
+    for file in files.iter().filter(|file| file.exists()) {
+        let mode = std::fs::metadata(file).map_err(|error| format!("{} {error}", file.display()))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(format!("others may read {}; run: chmod 600 {}", file.display(), file.display()));
+        }
+    }
+    let shown = |path: &Path| path.display().to_string();
+    Ok(shown(&config.server.data_dir))
+}
+
+async fn database(config: Config, url: &str) -> Vec<(&'static str, Finding)> {
+    let mut findings: Vec<(&str, Finding)> = Vec::new();
+    let missing = match db::migration_status(url).await {
+        Ok(status) => status.iter().filter(|migration| !migration.applied).count(),
+        Err(error) => {
+            findings.push(("database", Err(format!("{error:#}"))));
+            return findings;
+        }
+    };
+    findings.push(("database", Ok("answers".into())));
+    if missing > 0 {
+        findings.push(("migrations", Err(format!("{missing} are missing; run: agape migrate up"))));
+        return findings;
+    }
+    findings.push(("migrations", Ok("all applied".into())));
+    let sandbox = config.uses_sandbox();
+    let app = match boot::build(config, url, Clock::default()).await {
+        Ok(app) => app,
+        Err(error) => {
+            findings.push(("keys", Err(format!("{error:#}"))));
+            return findings;
+        }
+    };
+    let keys = app.token_keys.states(app.clock.now());
+    findings.push((
+        "signing keys",
+        Ok(keys.iter().map(|key| format!("{} {}", key.kid, key.state)).collect::<Vec<_>>().join(", ")),
+    ));
+    findings.push(("audit log", audit_log(&app).await));
+    findings.push((
+        "administrator",
+        match auth::has_admin(&app).await {
+            Ok(true) => Ok("there is one".into()),
+            Ok(false) => Err("there is none; run: agape admin create --email … --name …".into()),
+            Err(error) => Err(error.to_string()),
+        },
+    ));
+    findings.push(("payments", Ok(if sandbox { "the built-in sandbox; no money moves" } else { "Paystack" }.into())));
+    app.db.close().await;
+    findings
+}
+
+async fn audit_log(app: &crate::app::App) -> Finding {
+    let chain =
+        async { Ok::<_, crate::platform::error::Error>(audit::check_chain(&mut *app.db.acquire().await?).await?) };
+    let chain = chain.await.map_err(|error| error.to_string())?;
+    if let Some((seq, fault)) = chain.faults.first() {
+        return Err(format!(
+            "the chain is broken at entry {seq}: {fault}. Somebody has written to the table past the program: compare it \
+             with a backup from before, and treat it as a security incident"
+        ));
+    }
+    let head = chain.head.map(|hash| format!(", head {}", hex::encode(hash))).unwrap_or_default();
+    Ok(format!("{} entries, every link fits{head}", chain.entries))
+}

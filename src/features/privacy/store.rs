@@ -1,0 +1,95 @@
+//! SQL of the consent log.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::platform::ids::{ConsentId, UserId};
+
+/// What a person may agree to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub(super) enum ConsentKind {
+    /// Mails that sell.
+    Marketing,
+    /// Counting what visitors do.
+    Analytics,
+    /// Cookies beyond those that the shop needs.
+    Cookies,
+}
+
+/// Who answered: an account, or a visitor by an id that the storefront made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Person {
+    User(UserId),
+    Visitor(Uuid),
+}
+
+impl Person {
+    fn columns(self) -> (Option<Uuid>, Option<Uuid>) {
+        match self {
+            Self::User(id) => (Some(id.0), None),
+            Self::Visitor(id) => (None, Some(id)),
+        }
+    }
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(super) struct Consent {
+    pub id: ConsentId,
+    pub kind: ConsentKind,
+    pub granted: bool,
+    pub wording: String,
+    pub at: DateTime<Utc>,
+}
+
+pub(super) async fn insert(c: &mut PgConnection, person: Person, consent: &Consent) -> sqlx::Result<()> {
+    let (user, visitor) = person.columns();
+    sqlx::query!(
+        "insert into consents (id, user_id, visitor_id, kind, granted, wording, at) values ($1, $2, $3, $4, $5, $6, $7)",
+        consent.id.0,
+        user,
+        visitor,
+        consent.kind as ConsentKind,
+        consent.granted,
+        consent.wording,
+        consent.at,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// The last answer of each kind.
+pub(super) async fn current(c: &mut PgConnection, person: Person) -> sqlx::Result<Vec<Consent>> {
+    let (user, visitor) = person.columns();
+    sqlx::query_as!(
+        Consent,
+        r#"select distinct on (kind) id as "id: ConsentId", kind as "kind: ConsentKind", granted, wording, at
+           from consents where user_id = $1 or visitor_id = $2 order by kind, at desc, id desc"#,
+        user,
+        visitor,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// Every answer of an account, for its owner to take away.
+///
+/// # Errors
+/// The database's.
+pub async fn export(c: &mut PgConnection, user: UserId) -> sqlx::Result<Value> {
+    sqlx::query_scalar!(
+        r#"select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'granted', granted, 'wording', wording, 'at', at)
+                    order by at, id), '[]') as "consents!"
+           from (select * from consents where user_id = $1 order by at desc limit 10000) mine"#,
+        user.0,
+    )
+    .fetch_one(c)
+    .await
+}

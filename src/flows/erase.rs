@@ -1,0 +1,90 @@
+//! Erasing a person. What books and tax law want stays, without the person.
+
+use crate::app::App;
+use crate::features::audit;
+use crate::features::auth::{self, Identity};
+use crate::features::orders::{LockedOrder, Status};
+use crate::features::{addresses, carts, inventory, notifications, orders, payments, webhooks};
+use crate::flows::cancel;
+use crate::platform::error::{Error, Result};
+use crate::platform::http::RequestMeta;
+use crate::platform::idempotency;
+use crate::platform::ids::UserId;
+
+/// A person erases himself.
+///
+/// # Errors
+/// `Validation` of `password` or `code`; `Conflict` while an order is on its way, and for the last administrator.
+pub async fn erase_own(
+    app: &App,
+    identity: &Identity,
+    password: &str,
+    code: Option<&str>,
+    meta: &RequestMeta,
+) -> Result<()> {
+    auth::confirm(app, identity, password, code, meta).await?;
+    // Where the request came from is personal too.
+    let meta = RequestMeta { ip: None, user_agent: None, request_id: meta.request_id.clone() };
+    erase(app, identity.user_id, Some(identity), &meta).await
+}
+
+/// Erases a person, in one transaction.
+///
+/// # Errors
+/// `NotFound`; `Conflict` as [`erase_own`].
+pub async fn erase(app: &App, id: UserId, actor: Option<&Identity>, meta: &RequestMeta) -> Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    auth::refuse_last_admin(&mut tx, id).await?;
+    let person = auth::lock_person(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
+    let guest = person.verified.then_some(person.email.as_str());
+    let orders = orders::lock_of_person(&mut tx, id, guest).await?;
+    let open: Vec<&str> = orders.iter().filter(|o| is_under_way(o)).map(|order| order.number.as_str()).collect();
+    if !open.is_empty() {
+        return Err(Error::conflict(format!(
+            "Your order {} is still under way. Ask again once it has arrived, or write to the shop.",
+            open.join(", ")
+        )));
+    }
+    let mut products = Vec::new();
+    for order in orders.iter().filter(|order| order.status.awaits_payment()) {
+        cancel::close(&mut tx, order, "cancelled", "customer", Some(id), None, now).await?;
+        products.extend(inventory::products_of_order(&mut tx, order.id).await?);
+    }
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    let references = payments::erase_answers(&mut tx, &ids, now).await?;
+    webhooks::erase_bodies(&mut tx, &references).await?;
+    orders::pseudonymise(&mut tx, &ids, now).await?;
+    notifications::erase(&mut tx, id, &person.email, &ids).await?;
+    idempotency::erase(&mut tx, &[id.to_string(), format!("guest {}", person.email)]).await?;
+    carts::erase(&mut tx, id).await?;
+    addresses::erase(&mut tx, id).await?;
+    audit::erase_subject(&mut tx, id).await?;
+    if orders.iter().any(|order| order.user_id == Some(id)) {
+        auth::pseudonymise_user(&mut tx, id, now).await?;
+    } else {
+        auth::delete_user(&mut tx, id).await?;
+    }
+    let entry = audit::Entry {
+        actor,
+        action: "user.erase",
+        entity: "user",
+        entity_id: Some(id.to_string()),
+        before: None,
+        after: None,
+    };
+    audit::record(&mut tx, entry, meta, now).await?;
+    tx.commit().await?;
+    app.product_cache.forget(&products).await;
+    metrics::counter!("agape_accounts_erased_total").increment(1);
+    Ok(())
+}
+
+/// Whether somebody still needs to know where an order goes, or whose money it is.
+fn is_under_way(order: &LockedOrder) -> bool {
+    match order.status {
+        Status::Paid | Status::Processing | Status::Shipped | Status::ReturnRequested => true,
+        // Money has come that the staff has to look at.
+        status => status.awaits_payment() && order.expires_at.is_none(),
+    }
+}

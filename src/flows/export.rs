@@ -1,0 +1,45 @@
+//! All that the shop has about a person, for him to take away.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::features::audit;
+use crate::features::auth::{self, Identity};
+use crate::features::{addresses, carts, notifications, orders, payments, privacy};
+use crate::limits;
+use crate::platform::error::{Error, Result};
+use crate::platform::http::RequestMeta;
+
+/// Gathers it, on record.
+///
+/// # Errors
+/// `RateLimited` after too many.
+pub async fn export(app: &App, identity: &Identity, meta: &RequestMeta) -> Result<Value> {
+    let (id, now) = (identity.user_id, app.clock.now());
+    limits::check_account(app, &id.to_string())?;
+    let mut tx = app.db.begin().await?;
+    let person = auth::lock_person(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
+    let guest = person.verified.then_some(person.email.as_str());
+    let data = json!({
+        "exportedAt": now,
+        "account": auth::export(&mut tx, id).await?,
+        "addresses": addresses::export(&mut tx, id).await?,
+        "consents": privacy::export(&mut tx, id).await?,
+        "orders": orders::export(&mut tx, id, guest, &app.config.public_url()).await?,
+        "payments": payments::export(&mut tx, id).await?,
+        "cart": carts::export(&mut tx, id).await?,
+        "mails": notifications::export(&mut tx, id, &person.email).await?,
+        "audit": audit::export(&mut tx, id).await?,
+    });
+    let entry = audit::Entry {
+        actor: Some(identity),
+        action: "user.export",
+        entity: "user",
+        entity_id: Some(id.to_string()),
+        before: None,
+        after: None,
+    };
+    audit::record(&mut tx, entry, meta, now).await?;
+    tx.commit().await?;
+    Ok(data)
+}
