@@ -14,7 +14,12 @@ alter table users
   add constraint users_totp_has_secret check (totp_enabled_at is null or totp_secret is not null),
   add constraint users_suspended_has_reason check ((suspended_at is null) = (suspended_reason is null));
 create index users_created_at on users (created_at desc, id desc);
-create index users_search on users using gin ((fold(name) || ' ' || email || ' ' || coalesce(phone, '')) gin_trgm_ops);
+create index users_search on users using gin (fold(name || ' ' || email || ' ' || coalesce(phone, '')) gin_trgm_ops);
+
+-- What `like` finds a text with, wherever it stands and however it is written. The text is not a pattern itself.
+create function containing(text) returns text language sql immutable strict as $$
+  select '%' || replace(replace(replace(fold($1), '\', '\\'), '%', '\%'), '_', '\_') || '%'
+$$;
 
 alter table sessions
   -- Whether the second factor was shown in this session.
@@ -23,6 +28,8 @@ alter table sessions
   add constraint sessions_revoked_reason_check check (revoked_reason in
     ('logout', 'reuse_detected', 'password_changed', 'role_changed', 'revoked', 'suspended', 'two_factor_reset'));
 create index sessions_expires_at on sessions (expires_at);
+create index sessions_revoked_at on sessions (revoked_at) where revoked_at is not null;
+create index refresh_tokens_expires_at on refresh_tokens (expires_at);
 
 create table recovery_codes (
   user_id uuid not null references users on delete cascade,

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::features::auth::{Hasher, LiveSessions, TokenKeys};
 use crate::features::catalog::ProductCache;
+use crate::features::notifications::Mailer;
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::crypto::Vault;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub hasher: Hasher,
     /// Signs and checks access tokens.
     pub token_keys: TokenKeys,
+    /// Takes mails out of the house.
+    pub mailer: Mailer,
     /// Encrypts what must be read again.
     pub vault: Vault,
     /// Sessions that were found alive a moment ago.
@@ -69,6 +72,7 @@ impl App {
         Ok(Self(Arc::new(Parts {
             hasher: Hasher::new(&config.auth)?,
             token_keys: TokenKeys::load(signing_key, make_key, &config.auth)?,
+            mailer: Mailer::new(&config.mail)?,
             vault: Vault::load(
                 &config.auth.encryption_key,
                 &config.auth.previous_encryption_key,

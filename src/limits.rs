@@ -14,21 +14,15 @@ use crate::platform::http::envelope::{tell_limit, tells_limit};
 use crate::platform::http::layers::ClientIp;
 use crate::platform::rate_limit::{Class, Key, Verdict};
 
-/// Where a POST tries a password, a code or a token, or has a mail sent.
+/// Where a POST tries a password, a code or a token, or has a mail sent, without being signed in. Who is signed in is counted
+/// by his account where he tries a password: see [`check_account`].
 const ATTEMPTS: &[&str] = &[
     "/api/v1/auth/register",
     "/api/v1/auth/login",
     "/api/v1/auth/login/2fa",
     "/api/v1/auth/password-reset-request",
     "/api/v1/auth/password-reset",
-    "/api/v1/auth/change-password",
     "/api/v1/auth/verify-email",
-    "/api/v1/auth/resend-verification",
-    "/api/v1/auth/2fa/setup",
-    "/api/v1/auth/2fa/enable",
-    "/api/v1/auth/2fa/disable",
-    "/api/v1/auth/2fa/recovery-codes",
-    "/api/v1/privacy/erase",
     "/verify-email",
     "/reset-password",
     "/forgot-password",

@@ -26,6 +26,14 @@ pub(crate) enum Requests {
     Product,
     /// An order of two variants, others each time.
     Order,
+    /// A new account, the one that logins are for.
+    Register,
+    /// The right password.
+    Login,
+    /// The right address, a wrong password.
+    WrongPassword,
+    /// An address without an account.
+    UnknownAddress,
 }
 
 impl Load {
@@ -43,6 +51,41 @@ impl Load {
         }
         Ok(f64::from(answers) / started.elapsed().as_secs_f64())
     }
+}
+
+/// How long each of these takes, asked by turns on one connection, `times` times each.
+pub(crate) async fn by_turns(
+    address: SocketAddr,
+    requests: &[Requests],
+    times: usize,
+) -> anyhow::Result<Vec<Vec<Duration>>> {
+    let mut stream = TcpStream::connect(address).await.context("the server cannot be reached")?;
+    stream.set_nodelay(true)?;
+    let (mut random, mut request, mut answer) = (Random(1), Vec::with_capacity(1024), vec![0; 64 * 1024]);
+    let mut took = vec![Vec::with_capacity(times); requests.len()];
+    for _ in 0..times {
+        for (requests, took) in requests.iter().zip(&mut took) {
+            request.clear();
+            requests.write(&mut random, &mut request);
+            let started = Instant::now();
+            stream.write_all(&request).await?;
+            read_answer(&mut stream, &mut answer, requests.status()).await?;
+            took.push(started.elapsed());
+        }
+    }
+    took.iter_mut().for_each(|took| took.sort_unstable());
+    Ok(took)
+}
+
+/// Writes a request with a JSON body.
+fn post(request: &mut Vec<u8>, path: &str, body: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    write!(
+        request,
+        "POST /api/v1/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 async fn client(address: SocketAddr, requests: Requests, number: u64, end: Instant) -> anyhow::Result<u32> {
@@ -64,8 +107,9 @@ async fn client(address: SocketAddr, requests: Requests, number: u64, end: Insta
 impl Requests {
     fn status(self) -> &'static [u8] {
         match self {
-            Self::Hello | Self::Product => b"200",
-            Self::Order => b"201",
+            Self::Hello | Self::Product | Self::Login => b"200",
+            Self::Order | Self::Register => b"201",
+            Self::WrongPassword | Self::UnknownAddress => b"401",
         }
     }
 
@@ -81,14 +125,12 @@ impl Requests {
                 // The same choice as pgbench's: one of each half.
                 let half = seed::VARIANTS / 2;
                 let (first, second) = (1 + random.below(half), half + 1 + random.below(half));
-                let body = seed::order(first, second);
-                write!(
-                    request,
-                    "POST /api/v1/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-                     content-length: {}\r\n\r\n{body}",
-                    body.len()
-                )
+                post(request, "orders", &seed::order(first, second))
             }
+            Self::Register => post(request, "auth/register", &seed::account("ama", "Test@1234", true)),
+            Self::Login => post(request, "auth/login", &seed::account("ama", "Test@1234", false)),
+            Self::WrongPassword => post(request, "auth/login", &seed::account("ama", "Test@1235", false)),
+            Self::UnknownAddress => post(request, "auth/login", &seed::account("kofi", "Test@1234", false)),
         };
         // Writing into memory does not fail.
         drop(wrote);

@@ -6,6 +6,7 @@
 #![expect(clippy::float_arithmetic, reason = "rates and ratios are not money")]
 
 mod load;
+mod logins;
 mod pgbench;
 mod process;
 mod seed;
@@ -107,6 +108,7 @@ fn main() -> anyhow::Result<()> {
     let shop = Server::agape(&args.binary, &directory.path().join("shop"), &url, &off)?;
     let uncached = by_turns(&args, || load(&shop, &load::Requests::Product), || pgbench.find())?;
     shop.stop()?;
+    let logins = logins::measure(&args, &runtime, &directory.path().join("shop"), &url)?;
     postgres.stop()?;
 
     let row = |name, (ours, beside): (Measured, Measured), yardstick, target| Row {
@@ -141,6 +143,7 @@ fn main() -> anyhow::Result<()> {
         }
         None => println!("resident memory  unknown on this system"),
     }
+    logins.print();
     Ok(())
 }
 

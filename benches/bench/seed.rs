@@ -21,6 +21,12 @@ pub(crate) fn order(first: u64, second: u64) -> String {
     )
 }
 
+/// The body of a registration or a login.
+pub(crate) fn account(name: &str, password: &str, new: bool) -> String {
+    let person = if new { r#","name":"Ama Mensah""# } else { "" };
+    format!(r#"{{"email":"{name}@example.com","password":"{password}"{person}}}"#)
+}
+
 /// Where all orders go.
 pub(crate) const ADDRESS: &str = r#"{"firstName":"Ama","lastName":"Mensah","phone":"+2348031234567","addressLine1":"1 Broad Street","city":"Lagos","region":"Lagos","country":"NG"}"#;
 

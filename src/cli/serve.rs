@@ -64,7 +64,7 @@ fn welcome(config: &Config, demo_password: Option<&str>) -> String {
         format!("    products   {url}/api/v1/products"),
         format!("    API docs   {url}/docs"),
     ];
-    if !config.is_production() {
+    if !config.is_production() && config.mail.provider != "smtp" {
         lines.push(format!("    mailbox    {url}/dev/mail"));
     }
     if config.uses_sandbox() {

@@ -6,7 +6,7 @@ use crate::features::auth::{self, Identity};
 use crate::features::orders::{LockedOrder, Status};
 use crate::features::{addresses, carts, inventory, notifications, orders, payments, webhooks};
 use crate::flows::cancel;
-use crate::platform::error::{Error, Result};
+use crate::platform::error::{Error, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
 use crate::platform::idempotency;
 use crate::platform::ids::UserId;
@@ -37,9 +37,13 @@ pub async fn erase(app: &App, id: UserId, actor: Option<&Identity>, meta: &Reque
     let mut tx = app.db.begin().await?;
     auth::refuse_last_admin(&mut tx, id).await?;
     let person = auth::lock_person(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
+    // What was done under an address that nobody has proven may be another person's.
     let guest = person.verified.then_some(person.email.as_str());
     let orders = orders::lock_of_person(&mut tx, id, guest).await?;
-    let open: Vec<&str> = orders.iter().filter(|o| is_under_way(o)).map(|order| order.number.as_str()).collect();
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    let flagged = payments::flagged_of(&mut tx, &ids).await?;
+    let is_open = |order: &&LockedOrder| is_under_way(order.status) || flagged.contains(&order.id);
+    let open: Vec<&str> = orders.iter().filter(is_open).map(|order| order.number.as_str()).collect();
     if !open.is_empty() {
         return Err(Error::conflict(format!(
             "Your order {} is still under way. Ask again once it has arrived, or write to the shop.",
@@ -51,19 +55,25 @@ pub async fn erase(app: &App, id: UserId, actor: Option<&Identity>, meta: &Reque
         cancel::close(&mut tx, order, "cancelled", "customer", Some(id), None, now).await?;
         products.extend(inventory::products_of_order(&mut tx, order.id).await?);
     }
-    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
     let references = payments::erase_answers(&mut tx, &ids, now).await?;
     webhooks::erase_bodies(&mut tx, &references).await?;
     orders::pseudonymise(&mut tx, &ids, now).await?;
-    notifications::erase(&mut tx, id, &person.email, &ids).await?;
-    idempotency::erase(&mut tx, &[id.to_string(), format!("guest {}", person.email)]).await?;
+    notifications::erase(&mut tx, id, guest, &ids).await?;
+    let callers: Vec<_> =
+        [Some(id.to_string()), guest.map(|email| format!("guest {email}"))].into_iter().flatten().collect();
+    idempotency::erase(&mut tx, &callers).await?;
     carts::erase(&mut tx, id).await?;
     addresses::erase(&mut tx, id).await?;
     audit::erase_subject(&mut tx, id).await?;
+    let sessions = auth::end_sessions(&mut tx, id, now).await?;
     if orders.iter().any(|order| order.user_id == Some(id)) {
         auth::pseudonymise_user(&mut tx, id, now).await?;
     } else {
-        auth::delete_user(&mut tx, id).await?;
+        // An order that came while this was under way keeps the account: a foreign key says so.
+        auth::delete_user(&mut tx, id).await.map_err(|error| match violated_constraint(&error) {
+            Some(_) => Error::conflict("Something was ordered from this account just now. Ask again in a minute."),
+            None => error.into(),
+        })?;
     }
     let entry = audit::Entry {
         actor,
@@ -75,16 +85,16 @@ pub async fn erase(app: &App, id: UserId, actor: Option<&Identity>, meta: &Reque
     };
     audit::record(&mut tx, entry, meta, now).await?;
     tx.commit().await?;
+    app.live_sessions.forget(&sessions).await;
     app.product_cache.forget(&products).await;
     metrics::counter!("agape_accounts_erased_total").increment(1);
     Ok(())
 }
 
-/// Whether somebody still needs to know where an order goes, or whose money it is.
-fn is_under_way(order: &LockedOrder) -> bool {
-    match order.status {
-        Status::Paid | Status::Processing | Status::Shipped | Status::ReturnRequested => true,
-        // Money has come that the staff has to look at.
-        status => status.awaits_payment() && order.expires_at.is_none(),
-    }
+/// Whether somebody still needs to know where an order goes.
+fn is_under_way(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Paid | Status::Processing | Status::Shipped | Status::PartiallyRefunded | Status::ReturnRequested
+    )
 }

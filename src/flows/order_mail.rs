@@ -41,6 +41,10 @@ impl Job<App> for SendOrderMail {
         let Some(order) = orders::find(&mut tx, self.order_id).await? else {
             return Err(JobError::Fail(anyhow::anyhow!("there is no order {}", self.order_id)));
         };
+        // The buyer was erased meanwhile.
+        if order.email.ends_with("@erased.invalid") {
+            return Ok(());
+        }
         let base = app.config.public_url();
         let summary = summary(&order, &base);
         let (dedupe_key, mail) = match self.mail {

@@ -14,6 +14,9 @@ use crate::platform::jobs::{Job, JobError};
 /// Accounts that one statement looks for.
 const BATCH: i64 = 500;
 
+/// Rows that one step removes.
+const STEP: i64 = 5_000;
+
 /// Runs once a day, in one process of the cluster.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Retention {}
@@ -34,21 +37,43 @@ fn before(now: DateTime<Utc>, days: i64) -> Option<DateTime<Utc>> {
     (days > 0).then(|| now - TimeDelta::days(days))
 }
 
-/// Removes sessions, links, mails, and where audit entries came from.
+/// What the clean-up removes that was there before a time.
+#[derive(Clone, Copy)]
+enum Trace {
+    RefreshTokens,
+    Sessions,
+    Mails,
+    Origins,
+}
+
+/// Removes sessions, links, mails, and where audit entries came from: each kind in steps, so that no statement takes long.
 async fn forget_traces(app: &App) -> Result<()> {
     let (config, now) = (&app.config.privacy, app.clock.now());
+    auth::sweep_tokens(&mut *app.db.acquire().await?, now).await?;
+    let traces = [
+        (Trace::RefreshTokens, Some(now)),
+        (Trace::Sessions, before(now, config.ended_session_days)),
+        (Trace::Mails, before(now, config.mail_days)),
+        (Trace::Origins, before(now, config.audit_origin_days)),
+    ];
+    for (trace, before) in traces {
+        let Some(before) = before else { continue };
+        while forget_some(app, trace, before).await? >= STEP {}
+    }
+    Ok(())
+}
+
+/// One step. Gives how many rows it removed.
+async fn forget_some(app: &App, trace: Trace, before: DateTime<Utc>) -> Result<i64> {
     let mut tx = app.db.begin().await?;
-    auth::sweep_tokens(&mut tx, now).await?;
-    if let Some(before) = before(now, config.ended_session_days) {
-        auth::sweep_sessions(&mut tx, before, now).await?;
-    }
-    if let Some(before) = before(now, config.mail_days) {
-        notifications::sweep(&mut tx, before).await?;
-    }
-    if let Some(before) = before(now, config.audit_origin_days) {
-        audit::forget_origins(&mut tx, before).await?;
-    }
-    tx.commit().await
+    let removed = match trace {
+        Trace::RefreshTokens => auth::sweep_refresh_tokens(&mut tx, before, STEP).await?,
+        Trace::Sessions => auth::sweep_sessions(&mut tx, before, STEP).await?,
+        Trace::Mails => notifications::sweep(&mut tx, before, STEP).await?,
+        Trace::Origins => audit::forget_origins(&mut tx, before, STEP).await?,
+    };
+    tx.commit().await?;
+    i64::try_from(removed).map_err(Error::internal)
 }
 
 /// Removes customers who never proved their address, and those who have not come for long. Whoever has bought something

@@ -23,7 +23,8 @@ const WELL_KNOWN: [(&str, &str); 6] = [
 ];
 
 /// Keys whose values never print.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
+    "mail.smtp_url",
     "database.url",
     "auth.encryption_key",
     "auth.previous_encryption_key",
@@ -99,7 +100,7 @@ sections! {
         provider: String, paystack_secret_key: SecretString, paystack_previous_secret_key: SecretString,
         paystack_url: String, timeout_seconds: u64,
     }
-    Mail { provider: String, from: String, }
+    Mail { provider: String, from: String, smtp_url: SecretString, timeout_seconds: u64, }
     Jobs {
         concurrency: usize, max_attempts: i16, retry_seconds: u64, timeout_seconds: u64, rescue_seconds: u64,
         sweep_seconds: u64,
@@ -378,8 +379,20 @@ impl Config {
             "payments.provider: must be \"sandbox\" or \"paystack\"",
         );
         require(
-            matches!(self.mail.provider.as_str(), "" | "local"),
-            "mail.provider: must be \"local\"; no other provider is built in yet",
+            matches!(self.mail.provider.as_str(), "" | "local" | "smtp"),
+            "mail.provider: must be \"local\" or \"smtp\"",
+        );
+        let smtp = url::Url::parse(self.mail.smtp_url.expose_secret());
+        if self.mail.provider == "smtp" {
+            require(
+                smtp.as_ref().is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host()),
+                "mail.smtp_url: must be like smtps://user:password@host:465, or \
+                 smtp://user:password@host:587?tls=required (AGAPE_MAIL__SMTP_URL)",
+            );
+        }
+        require(
+            self.mail.provider != "smtp" || (1..self.jobs.timeout_seconds).contains(&self.mail.timeout_seconds),
+            "mail.timeout_seconds: must be at least 1 and below jobs.timeout_seconds",
         );
         let key = self.payments.paystack_secret_key.expose_secret();
         if self.payments.provider == "paystack" {
@@ -488,6 +501,15 @@ impl Config {
             require(
                 !self.mail.provider.is_empty(),
                 "mail.provider: production must choose how mail leaves (AGAPE_MAIL__PROVIDER)",
+            );
+            let is_private = smtp.is_ok_and(|url| {
+                url.scheme() == "smtps"
+                    || url.query().is_some_and(|query| query.contains("tls=required"))
+                    || matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+            });
+            require(
+                self.mail.provider != "smtp" || is_private,
+                "mail.smtp_url: production needs TLS to a mail server on another machine (smtps://, or tls=required)",
             );
         }
     }

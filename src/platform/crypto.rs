@@ -98,23 +98,31 @@ impl Vault {
         Ok(whole)
     }
 
+    /// Whether it is sealed with the previous key, so that it has to be sealed anew before that key can go.
+    pub fn is_outdated(&self, owner: &[u8], sealed: &[u8]) -> bool {
+        open_with(&self.current, owner, sealed).is_none()
+    }
+
     /// Decrypts what was sealed for `owner`, with the current or the previous key.
     ///
     /// # Errors
     /// `Internal` when it was sealed with another key, for another owner, or was changed.
     pub fn open(&self, owner: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
-        let open = |key: &RandomizedNonceKey| {
-            let (nonce, rest) = sealed.split_at_checked(NONCE)?;
-            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-            let mut text = rest.to_vec();
-            let length = key.open_in_place(nonce, Aad::from(owner), &mut text).ok()?.len();
-            text.truncate(length);
-            Some(text)
-        };
-        open(&self.current).or_else(|| self.previous.as_ref().and_then(open)).ok_or_else(|| {
-            Error::internal(anyhow::anyhow!("a secret cannot be decrypted; was auth.encryption_key changed?"))
-        })
+        open_with(&self.current, owner, sealed)
+            .or_else(|| open_with(self.previous.as_ref()?, owner, sealed))
+            .ok_or_else(|| {
+                Error::internal(anyhow::anyhow!("a secret cannot be decrypted; was auth.encryption_key changed?"))
+            })
     }
+}
+
+fn open_with(key: &RandomizedNonceKey, owner: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, rest) = sealed.split_at_checked(NONCE)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut text = rest.to_vec();
+    let length = key.open_in_place(nonce, Aad::from(owner), &mut text).ok()?.len();
+    text.truncate(length);
+    Some(text)
 }
 
 /// Writes a file that only its owner can read, beside its place first, so that a crash leaves no half of it. A file that was
@@ -165,6 +173,7 @@ mod tests {
         let (old, new) = ("ab".repeat(32), "cd".repeat(32));
         let sealed = vault(&old, "").seal(b"ama", b"secret").unwrap();
         assert_eq!(vault(&new, &old).open(b"ama", &sealed).unwrap(), b"secret");
+        assert!(vault(&new, &old).is_outdated(b"ama", &sealed) && !vault(&old, "").is_outdated(b"ama", &sealed));
         assert!(vault(&new, "").open(b"ama", &sealed).is_err());
     }
 

@@ -2,6 +2,9 @@
 
 use agape::features::auth::{Role, TokenKeys};
 use agape::platform::config::Config;
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -15,22 +18,22 @@ fn registration(email: &str) -> Value {
     json!({"email": email, "password": PASSWORD, "name": "Ama Mensah"})
 }
 
-async fn sign_in(shop: &TestApp, email: &str, password: &str) -> Answer {
+pub async fn sign_in(shop: &TestApp, email: &str, password: &str) -> Answer {
     shop.post("/auth/login").json(&json!({"email": email, "password": password})).send().await
 }
 
 /// The value of the refresh cookie that an answer sets.
 #[track_caller]
-fn cookie(answer: &Answer) -> String {
+pub fn cookie(answer: &Answer) -> String {
     let header = answer.header("set-cookie").unwrap();
     header.split(';').next().unwrap().to_owned()
 }
 
-async fn refresh(shop: &TestApp, cookie: &str) -> Answer {
+pub async fn refresh(shop: &TestApp, cookie: &str) -> Answer {
     shop.post("/auth/refresh").header("cookie", cookie).send().await
 }
 
-async fn me(shop: &TestApp, token: &str) -> Answer {
+pub async fn me(shop: &TestApp, token: &str) -> Answer {
     shop.get("/auth/me").token(token).send().await
 }
 
@@ -502,4 +505,44 @@ async fn the_cookie_is_never_read_out() {
     let answer = call.send().await;
     assert!(answer.header("set-cookie").is_some());
     assert!(answer.expect(200).get("refreshToken").is_none());
+}
+
+/// Another program can check an access token with nothing but the published keys (RFC 7515, 7517, 7518).
+#[tokio::test]
+async fn an_access_token_is_checked_by_hand_with_the_published_key() {
+    let shop = TestApp::start().await;
+    let data = shop.post("/auth/register").json(&registration(AMA)).send().await.expect(201);
+    let token = data["accessToken"].as_str().unwrap();
+    let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let json = |text: &str| serde_json::from_slice::<Value>(&bytes(text)).unwrap();
+    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
+    let signed = &token[..header.len() + 1 + claims.len()];
+    let (header, claims, mut signature) = (json(header), json(claims), bytes(signature));
+
+    assert_eq!((&header["alg"], &header["typ"]), (&json!("RS256"), &json!("JWT")));
+    let published = shop.get("//.well-known/jwks.json").send().await;
+    assert_eq!(published.header("cache-control").as_deref(), Some("public, max-age=60"));
+    let keys: Vec<&Value> =
+        published.body["keys"].as_array().unwrap().iter().filter(|key| key["kid"] == header["kid"]).collect();
+    let [key] = keys[..] else { panic!("{header} in {}", published.text) };
+    assert_eq!((&key["kty"], &key["alg"], &key["use"]), (&json!("RSA"), &json!("RS256"), &json!("sig")));
+    let mut members: Vec<&str> = key.as_object().unwrap().keys().map(String::as_str).collect();
+    members.sort_unstable();
+    assert_eq!(members, ["alg", "e", "kid", "kty", "n", "use"], "nothing of the private key");
+    let part = |name: &str| bytes(key[name].as_str().unwrap());
+    let key = RsaPublicKeyComponents { n: part("n"), e: part("e") };
+    let is_signed =
+        |text: &str, signature: &[u8]| key.verify(&RSA_PKCS1_2048_8192_SHA256, text.as_bytes(), signature).is_ok();
+    assert!(is_signed(signed, &signature));
+    assert!(!is_signed(&signed[1..], &signature));
+    signature[7] ^= 1;
+    assert!(!is_signed(signed, &signature));
+
+    let session = shop.database.text("select id::text from sessions").await.unwrap();
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("agape"), &json!("agape")));
+    assert_eq!((&claims["sub"], &claims["sid"]), (&data["user"]["id"], &json!(session)));
+    assert_eq!(claims["role"], "customer");
+    let seconds = |name: &str| claims[name].as_i64().unwrap();
+    assert_eq!(seconds("exp") - seconds("iat"), 900);
+    assert!((shop.app.clock.now().timestamp() - seconds("iat")).abs() < 60, "{claims}");
 }

@@ -1,23 +1,48 @@
 //! The command line, as the real program.
 
+use std::io::{Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use agape::features::auth::{Role, current_code};
+use chrono::Utc;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::TestDatabase;
+use crate::auth::{me, sign_in};
+use crate::support::{TestApp, TestDatabase};
+use crate::two_factor;
 
-/// The program with an empty environment but for `env`, in a folder of its own. It must end by itself.
-async fn agape(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+/// The program with an empty environment but for `env`, in a folder of its own. It is killed when it is dropped.
+fn command(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agape"));
     command.args(arguments).current_dir(folder).env_clear().envs(env.iter().copied()).stdin(Stdio::null());
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
     command.kill_on_drop(true);
+    command
+}
+
+async fn output_of(mut command: Command) -> Output {
     tokio::time::timeout(Duration::from_secs(30), command.output()).await.expect("it does not end").unwrap()
+}
+
+/// A run of the program, which must end by itself.
+async fn agape(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    output_of(command(folder, arguments, env)).await
+}
+
+/// The same with a text on standard input.
+async fn agape_reading(input: &str, folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(input.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    let mut command = command(folder, arguments, env);
+    command.stdin(file);
+    output_of(command).await
 }
 
 fn stdout(output: &Output) -> String {
@@ -235,19 +260,233 @@ async fn an_administrator_needs_a_good_password() {
     let output = agape(folder.path(), &arguments, &env).await;
     expect_code(&output, 1);
     assert!(stderr(&output).contains("the password must have at least 8 characters"), "{}", stderr(&output));
-    let create = async |password: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_agape"));
-        let file = folder.path().join("password");
-        std::fs::write(&file, format!("{password}\n")).unwrap();
-        command.args(arguments).current_dir(folder.path()).env_clear().envs(env);
-        command.stdin(std::fs::File::open(file).unwrap()).output().await.unwrap()
-    };
-    expect_code(&create("Long#Password9").await, 0);
-    let output = create("Long#Password9").await;
+    let create = async || agape_reading("Long#Password9\n", folder.path(), &arguments, &env).await;
+    expect_code(&create().await, 0);
+    let output = create().await;
     expect_code(&output, 1);
     assert!(stderr(&output).contains("exists already"), "{}", stderr(&output));
     let admin = database.text("select email || ' ' || role from users").await;
     assert_eq!(admin.as_deref(), Some("boss@example.com admin"));
+}
+
+/// Every role of the staff can be made; customers make themselves.
+#[tokio::test]
+async fn an_administrator_makes_accounts_for_every_role_of_the_staff() {
+    let database = TestDatabase::create().await;
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("DATABASE_URL", database.url.as_str())];
+    let create = async |email: &str, role: &str| {
+        let arguments = ["admin", "create", "--email", email, "--name", "Ama Mensah", "--role", role];
+        agape_reading("Long#Password9\n", folder.path(), &arguments, &env).await
+    };
+    for role in ["fulfilment", "finance", "merchant"] {
+        let output = create(&format!("{role}@example.com"), role).await;
+        expect_code(&output, 0);
+        assert!(stdout(&output).contains(&format!("{role}@example.com is {role}")), "{}", stdout(&output));
+    }
+    let made =
+        database.text("select string_agg(role, ',' order by role) from users where email = role || '@example.com'");
+    assert_eq!(made.await.as_deref(), Some("finance,fulfilment,merchant"));
+    let output = create("kofi@example.com", "customer").await;
+    expect_code(&output, 1);
+    assert!(stderr(&output).contains("customers register themselves"), "{}", stderr(&output));
+    expect_code(&create("kofi@example.com", "boss").await, 2);
+    let output = create("not an address", "finance").await;
+    expect_code(&output, 1);
+    assert!(stderr(&output).contains("--email must be an e-mail address"), "{}", stderr(&output));
+    assert_eq!(database.count("select count(*) from users").await, 3);
+}
+
+/// Who has lost the second factor and the only account that could take it away gets in again from the command line.
+#[tokio::test]
+async fn a_lost_second_factor_is_taken_away() {
+    let shop = TestApp::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("DATABASE_URL", shop.database.url.as_str())];
+    let take = async |email: &str| agape(folder.path(), &["admin", "reset-2fa", "--email", email], &env).await;
+    let (admin, email) = (shop.staff(Role::Admin).await, "admin@agape.example");
+    two_factor::turn_on(&shop, &admin).await;
+    for _ in 0..5 {
+        sign_in(&shop, email, "Wrong@1234").await.expect_error(401, "AUTHENTICATION_ERROR");
+    }
+    let output = take("Admin@Agape.example").await;
+    expect_code(&output, 0);
+    assert!(stdout(&output).contains("two-factor sign-in is off for admin@agape.example"), "{}", stdout(&output));
+    me(&shop, &admin).await.expect_error(401, "AUTHENTICATION_ERROR");
+    // The lock is gone as well, and the password is enough.
+    let admin = shop.login(email).await;
+    assert_eq!(me(&shop, &admin).await.expect(200)["user"]["twoFactorEnabled"], false);
+    let mails = shop.mails("security_notice").await;
+    assert_eq!(mails, ["Two-factor sign-in was turned on", "Two-factor sign-in was turned off"]);
+    assert_eq!(shop.database.count("select count(*) from audit_log where action = 'user.two_factor_reset'").await, 1);
+
+    let output = take(email).await;
+    expect_code(&output, 1);
+    assert!(stderr(&output).contains("not on for this account"), "{}", stderr(&output));
+    let output = take("nobody@example.com").await;
+    expect_code(&output, 1);
+    assert!(stderr(&output).contains("The account was not found"), "{}", stderr(&output));
+}
+
+/// The six digits are those of an authenticator with this secret.
+#[tokio::test]
+async fn totp_prints_the_code_of_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    for text in [secret, "jbswy3dpehpk3pxpjbswy3dpehpk3pxp"] {
+        // The step may end while the program runs.
+        let before = current_code(secret, Utc::now()).unwrap();
+        let output = agape(folder.path(), &["totp", text], &[]).await;
+        let after = current_code(secret, Utc::now()).unwrap();
+        expect_code(&output, 0);
+        assert!([before, after].contains(&stdout(&output).trim().to_owned()), "{}", stdout(&output));
+    }
+    for nonsense in ["", "JBSWY3DP", "not base32 1890"] {
+        expect_code(&agape(folder.path(), &["totp", nonsense], &[]).await, 1);
+    }
+}
+
+/// The keys of the key file: what each is for, and its name.
+async fn listed_keys(folder: &Path) -> Vec<(String, String)> {
+    let output = agape(folder, &["keys", "list"], &[]).await;
+    expect_code(&output, 0);
+    let of = |line: &str| {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
+    };
+    stdout(&output).lines().map(of).collect()
+}
+
+/// The server that runs publishes a new key without a restart; nobody is signed out, and one change is made at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_rotated_while_a_server_runs() {
+    // This shop lends its database and its client; the program is the server.
+    let mut shop = TestApp::start().await;
+    shop.stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let output = agape(folder.path(), &["keys", "list"], &[]).await;
+    expect_code(&output, 1);
+    assert!(stderr(&output).contains("data/keys/access-token.pem cannot be read"), "{}", stderr(&output));
+
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let (base, port) = (format!("http://127.0.0.1:{port}"), port.to_string());
+    let env = [("DATABASE_URL", shop.database.url.as_str()), ("PORT", &port)];
+    let mut server = command(folder.path(), &["serve"], &env);
+    let mut server = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    shop.wait_for("the program to be ready", || async {
+        let answer = shop.http.get(format!("{base}/readyz")).send().await.ok();
+        answer.filter(|answer| answer.status() == 200).map(drop)
+    })
+    .await;
+    let published = async || {
+        let body = shop.get(&format!("{base}/.well-known/jwks.json")).send().await.body;
+        body["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let my_account = async |token: &str| shop.get(&format!("{base}/api/v1/auth/me")).token(token).send().await;
+    let body = json!({"email": "ama@example.com", "password": "Test@1234", "name": "Ama"});
+    let data = shop.post(&format!("{base}/api/v1/auth/register")).json(&body).send().await.expect(201);
+    let old_token = data["accessToken"].as_str().unwrap();
+    let keys = listed_keys(folder.path()).await;
+    let [(state, old)] = &keys[..] else { panic!("{keys:?}") };
+    assert_eq!((state.as_str(), published().await), ("signing", vec![old.clone()]));
+
+    let output = agape(folder.path(), &["keys", "rotate"], &[]).await;
+    expect_code(&output, 0);
+    let keys = listed_keys(folder.path()).await;
+    assert_eq!(keys.iter().map(|(state, _)| state.as_str()).collect::<Vec<_>>(), ["signing", "next"]);
+    assert_eq!(&keys[0].1, old);
+    assert!(stdout(&output).starts_with(&format!("{} signs from ", keys[1].1)), "{}", stdout(&output));
+    let file = folder.path().join("data/keys/access-token.pem");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut files = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(files.all(|name| !name.to_str().unwrap().contains("partial")));
+
+    shop.wait_for("both keys to be published", || async { (published().await.len() == 2).then_some(()) }).await;
+    let mut kids = published().await;
+    kids.sort();
+    let mut expected: Vec<String> = keys.into_iter().map(|(_, kid)| kid).collect();
+    expected.sort();
+    assert_eq!(kids, expected);
+    my_account(old_token).await.expect(200);
+    let body = json!({"email": "ama@example.com", "password": "Test@1234"});
+    let data = shop.post(&format!("{base}/api/v1/auth/login")).json(&body).send().await.expect(200);
+    my_account(data["accessToken"].as_str().unwrap()).await.expect(200);
+
+    let before = std::fs::read(&file).unwrap();
+    let output = agape(folder.path(), &["keys", "rotate"], &[]).await;
+    expect_code(&output, 1);
+    assert!(stderr(&output).contains("a new key waits already; it signs from"), "{}", stderr(&output));
+    expect_code(&agape(folder.path(), &["keys", "rotate", "--wait-minutes", "0"], &[]).await, 2);
+    assert!(std::fs::read(&file).unwrap() == before, "a refusal leaves the file as it was");
+    server.kill().await.unwrap();
+}
+
+/// The doctor looks at everything that a shop depends on, says how to mend what is wrong, and exits with 1.
+#[tokio::test]
+async fn the_doctor_finds_what_is_wrong() {
+    let database = TestDatabase::create().await;
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("DATABASE_URL", database.url.as_str())];
+    let doctor = async || agape(folder.path(), &["doctor"], &env).await;
+    let sick = doctor().await;
+    expect_code(&sick, 1);
+    assert!(stdout(&sick).contains("FAIL  administrator: there is none; run: agape admin create"), "{}", stdout(&sick));
+    for (email, role) in
+        [("boss@example.com", "admin"), ("ama@example.com", "fulfilment"), ("ben@example.com", "finance")]
+    {
+        let arguments = ["admin", "create", "--email", email, "--name", "Staff", "--role", role];
+        expect_code(&agape_reading("Long#Password9\n", folder.path(), &arguments, &env).await, 0);
+    }
+
+    let healthy = doctor().await;
+    expect_code(&healthy, 0);
+    let text = stdout(&healthy);
+    for check in [
+        "settings: valid, development",
+        "data directory: data",
+        "database: answers",
+        "migrations: all applied",
+        "signing keys: ",
+        "audit log: 3 entries, every link fits, head ",
+        "administrator: there is one",
+        "payments: the built-in sandbox",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(&format!("ok    {check}"))), "{check} is missing in {text}");
+    }
+    assert!(text.lines().all(|line| line.starts_with("ok    ")), "{text}");
+
+    let key = folder.path().join("data/keys/access-token.pem");
+    let set_mode = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o644);
+    let sick = doctor().await;
+    expect_code(&sick, 1);
+    let told =
+        "FAIL  data directory: others may read data/keys/access-token.pem; run: chmod 600 data/keys/access-token.pem";
+    assert!(stdout(&sick).contains(told), "{}", stdout(&sick));
+    set_mode(0o600);
+    expect_code(&doctor().await, 0);
+
+    // Somebody with all rights writes to the log past the program.
+    for sql in [
+        "alter table audit_log disable trigger audit_log_append_only",
+        "update audit_log set action = 'nothing' where seq = 2",
+        "alter table audit_log enable trigger audit_log_append_only",
+    ] {
+        sqlx::query(sql).execute(&database.pool).await.unwrap();
+    }
+    let sick = doctor().await;
+    expect_code(&sick, 1);
+    let told = "FAIL  audit log: the chain is broken at entry 2: it, or the one before it, was changed";
+    assert!(stdout(&sick).contains(told), "{}", stdout(&sick));
+
+    // What is left can still be looked at where the database cannot.
+    let refusing = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let url = format!("postgres://agape:hunter2@{refusing}/shop");
+    let sick = agape(folder.path(), &["doctor"], &[("DATABASE_URL", url.as_str())]).await;
+    expect_code(&sick, 1);
+    let text = stdout(&sick);
+    assert!(text.contains("ok    settings") && text.contains("FAIL  database: "), "{text}");
+    assert!(text.contains(&refusing.to_string()) && !text.contains("hunter2"), "{text}");
 }
 
 /// Every command explains itself.
@@ -262,8 +501,14 @@ async fn every_command_has_help() {
         &["migrate", "status"],
         &["import"],
         &["import", "products"],
+        &["doctor"],
+        &["keys"],
+        &["keys", "list"],
+        &["keys", "rotate"],
+        &["totp"],
         &["admin"],
         &["admin", "create"],
+        &["admin", "reset-2fa"],
         &["config"],
         &["openapi"],
         &["completions"],
@@ -273,7 +518,9 @@ async fn every_command_has_help() {
         assert!(stdout(&output).contains("Usage: agape"), "{command:?}: {}", stdout(&output));
     }
     let main = stdout(&agape(folder.path(), &["--help"], &[]).await);
-    for command in ["serve", "migrate", "import", "admin", "config", "openapi", "completions"] {
+    let commands =
+        ["serve", "migrate", "import", "doctor", "keys", "totp", "admin", "config", "openapi", "completions"];
+    for command in commands {
         assert!(main.lines().any(|line| line.trim().starts_with(command)), "{command} is missing in {main}");
     }
     expect_code(&agape(folder.path(), &["--version"], &[]).await, 0);

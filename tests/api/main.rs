@@ -3,21 +3,30 @@
 #![expect(clippy::expect_used, reason = "a test that meets an error has failed")]
 #![expect(unreachable_pub, reason = "the support modules are read like a library")]
 
+mod addresses;
 mod arch;
+mod audit;
 mod auth;
+mod authz;
 mod carts;
 mod catalog;
 mod cli;
 mod concurrency;
 mod crash;
 mod database;
+mod docs;
 mod http;
 mod import;
 mod journey;
 mod limits;
+mod mail;
 mod odd_input;
 mod orders;
+mod passwords;
 mod payment_pages;
 mod payments;
+mod privacy;
 mod readme;
+mod sessions;
 mod support;
+mod two_factor;

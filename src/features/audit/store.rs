@@ -147,7 +147,8 @@ pub async fn check_chain(c: &mut PgConnection) -> sqlx::Result<Chain> {
     Ok(Chain { entries, head, faults: faults.into_iter().map(|row| (row.seq, row.fault)).collect() })
 }
 
-/// What is on record about a person: what he did and what was done to his account. At most 10,000 entries.
+/// What is on record about a person: what he did and what was done to his account. Where somebody else acted from is that
+/// person's. At most 10,000 entries.
 ///
 /// # Errors
 /// The database's.
@@ -155,7 +156,8 @@ pub async fn export(c: &mut PgConnection, user: UserId) -> sqlx::Result<Value> {
     sqlx::query_scalar!(
         r#"select coalesce(jsonb_agg(entry order by seq), '[]') as "entries!" from (
              select l.seq, jsonb_build_object('at', l.at, 'action', l.action, 'entity', l.entity, 'entityId', l.entity_id,
-                      'origin', (select content from audit_parts p where p.entry_id = l.id and p.part = 'origin')) as entry
+                      'origin', (select content from audit_parts p where p.entry_id = l.id and p.part = 'origin'
+                                   and coalesce(l.actor_id, $1) = $1)) as entry
              from audit_log l where l.actor_id = $1 or (l.entity = 'user' and l.entity_id = $1::uuid::text)
              order by l.seq desc limit 10000) entries"#,
         user.0,
@@ -164,7 +166,8 @@ pub async fn export(c: &mut PgConnection, user: UserId) -> sqlx::Result<Value> {
     .await
 }
 
-/// Removes what is personal of somebody: where he acted from, and what stands about his account. That it happened stays.
+/// Removes what is personal of somebody: where he acted from, and what stands about his account. That it happened stays,
+/// and so does where others acted from.
 ///
 /// # Errors
 /// The database's.
@@ -172,8 +175,10 @@ pub async fn erase_subject(c: &mut PgConnection, user: UserId) -> sqlx::Result<(
     begin_erasing(c).await?;
     sqlx::query!(
         "delete from audit_parts p using audit_log l
-         where l.id = p.entry_id and ((l.entity = 'user' and l.entity_id = $1::uuid::text)
-               or (l.actor_id = $1 and p.part = 'origin'))",
+         where l.id = p.entry_id
+           and ((l.entity = 'user' and l.entity_id = $1::uuid::text
+                 and (p.part = 'change' or coalesce(l.actor_id, $1) = $1))
+                or (l.actor_id = $1 and p.part = 'origin'))",
         user.0,
     )
     .execute(c)
@@ -181,15 +186,19 @@ pub async fn erase_subject(c: &mut PgConnection, user: UserId) -> sqlx::Result<(
     Ok(())
 }
 
-/// Removes where entries before `before` came from. Gives how many.
+/// Removes where entries before `before` came from, at most `limit`. Gives how many.
 ///
 /// # Errors
 /// The database's.
-pub async fn forget_origins(c: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<u64> {
+pub async fn forget_origins(c: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
     begin_erasing(c).await?;
+    // The parts are walked from the oldest on, which finds none before those that are left.
     let forgotten = sqlx::query!(
-        "delete from audit_parts p using audit_log l where l.id = p.entry_id and p.part = 'origin' and l.at < $1",
+        "delete from audit_parts where part = 'origin' and entry_id = any(array(
+           select p.entry_id from audit_parts p join audit_log l on l.id = p.entry_id
+           where p.part = 'origin' and l.at < $1 order by p.entry_id limit $2))",
         before,
+        limit,
     )
     .execute(c)
     .await?;

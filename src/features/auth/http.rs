@@ -372,6 +372,7 @@ pub(super) async fn verify_email(State(app): State<App>, body: Body<VerifyEmail>
     (status = 409, body = ErrorEnvelope, description = "The address is confirmed already"),
 ))]
 pub(super) async fn resend_verification(State(app): State<App>, identity: Identity) -> Answer<Empty> {
+    limits::check_account(&app, &identity.user_id.to_string())?;
     service::resend_verification(&app, identity.user_id).await?;
     Ok(deleted("We have sent you a new link."))
 }

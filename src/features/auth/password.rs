@@ -127,7 +127,7 @@ impl FromStr for Password {
         if !missing.is_empty() {
             return Err(format!("must have at least {}", missing.join(", ")));
         }
-        if text.len() > 128 {
+        if text.chars().count() > 128 {
             return Err("must have at most 128 characters".into());
         }
         let (word, plain) = (word_in(text), text.trim_end_matches(|c: char| !c.is_alphabetic()));
@@ -171,7 +171,8 @@ mod tests {
         for text in ["", "Test@12", "test@1234", "TEST@1234", "Test@abcd", "Test12345", "P@ssw0rd"] {
             assert!(text.parse::<Password>().is_err(), "{text}");
         }
-        let long = format!("Aa1!{}", "x".repeat(200));
+        assert!(format!("Aa1!{}", "ọ".repeat(124)).parse::<Password>().is_ok());
+        let long = format!("Aa1!{}", "x".repeat(125));
         assert!(long.parse::<Password>().is_err());
     }
 

@@ -47,6 +47,7 @@ pub(super) async fn reset(app: &App, token: &str, password: &Password, meta: &Re
     let hash = app.hasher.hash(password.expose()).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    store::lock_credentials(&mut tx, owner.id).await?;
     if !store::use_reset_token(&mut tx, &token, owner.id, now).await? {
         return Err(invalid());
     }
@@ -114,16 +115,24 @@ pub(super) async fn require_password(
     let known = store::credentials_of(&mut *app.db.acquire().await?, user).await?;
     let right = app.hasher.verify(password, known.as_ref().map(|known| known.password_hash.as_str())).await?;
     let now = app.clock.now();
-    match known {
-        Some(known) if right && known.locked_until.is_none_or(|until| until <= now) => Ok(known),
-        _ => {
-            count_failure(app, user, meta, now).await?;
-            Err(Error::field(field, "is not right"))
-        }
+    // Erased since the request came: nothing may be recorded about the person any more.
+    let known = known.ok_or_else(|| Error::Unauthenticated("This account does not exist any more.".into()))?;
+    let locked = known.locked_until.is_some_and(|until| until > now);
+    if right && !locked {
+        return Ok(known);
     }
+    count_failure(app, user, meta, now).await?;
+    if locked {
+        return Err(Error::field(
+            field,
+            "cannot be checked now, after too many wrong tries; try again in some minutes",
+        ));
+    }
+    Err(Error::field(field, "is not right"))
 }
 
-async fn count_failure(app: &App, user: UserId, meta: &RequestMeta, now: DateTime<Utc>) -> Result<()> {
+/// Counts a wrong password or code of somebody who is signed in, as at a login.
+pub(super) async fn count_failure(app: &App, user: UserId, meta: &RequestMeta, now: DateTime<Utc>) -> Result<()> {
     let config = &app.config.auth;
     let mut tx = app.db.begin().await?;
     let until = now + TimeDelta::minutes(config.lock_minutes);

@@ -58,8 +58,8 @@ impl Permission {
 }
 
 impl Identity {
-    /// Whether this person may do it.
-    pub fn may(&self, permission: Permission) -> bool {
+    /// Whether the role of this person may do it.
+    pub(super) fn may(&self, permission: Permission) -> bool {
         permission.allowed_to(self.role)
     }
 

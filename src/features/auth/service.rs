@@ -137,18 +137,26 @@ pub(super) async fn login(app: &App, email: &str, password: &str, meta: &Request
     };
     let mut tx = app.db.begin().await?;
     let Some(known) = known.filter(|known| !known.suspended) else {
-        // The same statements as for a known address, so that both take as long.
-        fail(app, &mut tx, None, meta, now).await?;
+        fail(app, &mut tx, None, None, meta, now).await?;
         tx.commit().await?;
         return Err(refusal(app));
     };
     let locked = known.locked_until.is_some_and(|until| until > now);
     if locked || !right {
-        fail(app, &mut tx, Some(known.id).filter(|_| !locked), meta, now).await?;
+        fail(app, &mut tx, Some(known.id).filter(|_| !locked), Some(known.id), meta, now).await?;
         tx.commit().await?;
         app.waker.wake();
         return Err(refusal(app));
     }
+    // What was true before the hash was computed may not be any more: the password changed, a second factor turned on.
+    let known = match store::lock_credentials(&mut tx, known.id).await? {
+        Some(current) if current.password_hash == known.password_hash && !current.suspended => current,
+        _ => {
+            record(&mut tx, None, "user.login_failed", Some(known.id), None, meta, now).await?;
+            tx.commit().await?;
+            return Err(refusal(app));
+        }
+    };
     if let Some(hash) = new_hash {
         store::rehash(&mut tx, known.id, &known.password_hash, &hash).await?;
     }
@@ -173,10 +181,12 @@ pub(super) async fn login(app: &App, email: &str, password: &str, meta: &Request
     Ok(Login::SignedIn(Box::new(signed_in)))
 }
 
-/// Counts and records a failed login in its transaction. None is an address without an account, or one that is locked.
+/// Counts and records a failed login in its transaction: `counted` is none for a locked account and for an address without
+/// one, `user` for the latter only. All do the same statements, so that they take as long.
 async fn fail(
     app: &App,
     tx: &mut PgConnection,
+    counted: Option<UserId>,
     user: Option<UserId>,
     meta: &RequestMeta,
     now: DateTime<Utc>,
@@ -185,8 +195,8 @@ async fn fail(
     let until = now + TimeDelta::minutes(config.lock_minutes);
     let nobody = UserId(uuid::Uuid::nil());
     let limit = config.lock_after_failures;
-    if store::count_failure(tx, user.unwrap_or(nobody), limit, until, now).await?
-        && let Some(user) = user
+    if store::count_failure(tx, counted.unwrap_or(nobody), limit, until, now).await?
+        && let Some(user) = counted
     {
         let mail = SendAccountMail::to(user, Notice::Locked);
         jobs::enqueue(tx, &mail, app.config.jobs.max_attempts).await?;
@@ -203,17 +213,25 @@ pub(super) async fn login_second_step(app: &App, challenge: &str, code: &str, me
     };
     let now = app.clock.now();
     let hash = sha256(challenge.as_bytes());
-    let mut tx = app.db.begin().await?;
     let tries = app.config.auth.lock_after_failures;
-    let Some(user) = two_factor::try_challenge(&mut tx, &hash, tries, now).await? else { return Err(refusal()) };
+    // Counted for good before the code is looked at, whatever becomes of the rest.
+    let user = two_factor::try_challenge(&mut *app.db.acquire().await?, &hash, tries, now).await?;
+    let mut tx = app.db.begin().await?;
+    let Some(user) = user else {
+        record(&mut tx, None, "user.login_failed", None, None, meta, now).await?;
+        tx.commit().await?;
+        return Err(refusal());
+    };
     let proven = two_factor_service::prove(app, &mut tx, user, code, now).await?;
     if proven.is_none() || !store::accept_login(&mut tx, user, now).await? {
-        fail(app, &mut tx, Some(user), meta, now).await?;
+        fail(app, &mut tx, Some(user), Some(user), meta, now).await?;
         tx.commit().await?;
         app.waker.wake();
         return Err(refusal());
     }
-    two_factor::finish_challenge(&mut tx, &hash, now).await?;
+    if !two_factor::finish_challenge(&mut tx, &hash, now).await? {
+        return Err(refusal());
+    }
     let signed_in = start_session(app, &mut tx, user, true, meta, now).await?;
     record(&mut tx, None, "user.login", Some(user), Some(json!({"secondFactor": proven})), meta, now).await?;
     tx.commit().await?;

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::extract::Identity;
 use super::model::Role;
+use super::permissions::Permission;
 use super::store::sessions::{self as store, Session};
 use crate::app::App;
 use crate::features::audit;
@@ -42,7 +43,7 @@ impl LiveSessions {
     }
 
     /// Call it after the commit that ended the sessions.
-    pub(super) async fn forget(&self, ids: &[SessionId]) {
+    pub async fn forget(&self, ids: &[SessionId]) {
         if let Some(cache) = &self.0 {
             for id in ids {
                 cache.invalidate(id).await;
@@ -84,6 +85,22 @@ pub(super) async fn require_second_factor(app: &App, identity: &Identity) -> Res
     ))
 }
 
+/// Whether this person may do it here and now: the role has the permission, and the second factor was shown where the shop
+/// demands it. For routes that are open to owners too; others name the permission in their description.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn permits(app: &App, identity: &Identity, permission: Permission) -> Result<bool> {
+    if !identity.may(permission) {
+        return Ok(false);
+    }
+    match require_second_factor(app, identity).await {
+        Ok(()) => Ok(true),
+        Err(Error::Forbidden(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// My sessions that live, the last used first.
 pub(super) async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
     Ok(store::list_live(&mut *app.db.acquire().await?, user, app.clock.now()).await?)
@@ -120,6 +137,15 @@ pub(super) async fn end(
 ) -> Result<Vec<SessionId>> {
     let (only, except) = which.columns();
     Ok(store::revoke(tx, user, only, except, reason, now).await?)
+}
+
+/// Ends all sessions of an account that is going to be erased. After the commit, hand the result to
+/// [`LiveSessions::forget`].
+///
+/// # Errors
+/// The database's.
+pub async fn end_sessions(tx: &mut PgConnection, user: UserId, now: DateTime<Utc>) -> Result<Vec<SessionId>> {
+    end(tx, user, Which::All, "revoked", now).await
 }
 
 /// Ends sessions of an account, on record. `actor` is its owner or a member of the staff.

@@ -7,7 +7,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 use super::extract::Identity;
 use super::jobs::{Notice, SendAccountMail};
-use super::password_service::require_password;
+use super::password_service::{count_failure, require_password};
 use super::service::record;
 use super::sessions_service::{self, Which};
 use super::store::sessions;
@@ -62,7 +62,15 @@ fn seconds(now: DateTime<Utc>) -> u64 {
 /// The time step that a code belongs to, if it is one of now.
 fn step_of(app: &App, user: UserId, known: &store::TwoFactor, code: &str, now: DateTime<Utc>) -> Result<Option<i64>> {
     let Some(sealed) = &known.secret else { return Ok(None) };
-    let secret = app.vault.open(user.0.as_bytes(), sealed)?;
+    let secret = match app.vault.open(user.0.as_bytes(), sealed) {
+        Ok(secret) => secret,
+        Err(error) => {
+            // The recovery codes are left, which are not sealed.
+            let cause = anyhow::Error::from(error);
+            tracing::error!(user = %user, error = format!("{cause:#}"), "a second factor cannot be read");
+            return Ok(None);
+        }
+    };
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
     let step = totp(app, &secret, &known.email)?.check(&code, seconds(now));
     step.map(i64::try_from).transpose().map_err(Error::internal)
@@ -184,6 +192,8 @@ async fn prove_again(
         return Err(Error::conflict("Two-factor sign-in is not on."));
     }
     if prove(app, &mut tx, actor.user_id, code, now).await?.is_none() {
+        tx.rollback().await?;
+        count_failure(app, actor.user_id, meta, now).await?;
         return Err(wrong_code());
     }
     Ok(tx)
@@ -205,8 +215,11 @@ pub async fn confirm(
         return Ok(());
     }
     let code = code.ok_or_else(|| Error::field("code", "is required, because this account has a second factor"))?;
+    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    if prove(app, &mut tx, actor.user_id, code, app.clock.now()).await?.is_none() {
+    if prove(app, &mut tx, actor.user_id, code, now).await?.is_none() {
+        tx.rollback().await?;
+        count_failure(app, actor.user_id, meta, now).await?;
         return Err(wrong_code());
     }
     tx.commit().await
@@ -230,9 +243,13 @@ pub(super) async fn prove(
         |known: &store::TwoFactor| known.enabled_at.is_some() && known.locked_until.is_none_or(|until| until <= now);
     let Some(known) = known.filter(usable) else { return Ok(None) };
     if let Some(step) = step_of(app, user, &known, code, now)? {
-        return Ok(store::accept_step(tx, user, step).await?.then_some(Proof::Totp));
+        if !store::accept_step(tx, user, step).await? {
+            return Ok(None);
+        }
+        renew_seal(app, tx, user, &known).await?;
+        return Ok(Some(Proof::Totp));
     }
-    if store::use_recovery_code(tx, user, &recovery_hash(code), now).await? {
+    if store::use_recovery_code(tx, user, &recovery_hash(user, code), now).await? {
         let mail = SendAccountMail::to(user, Notice::RecoveryCodeUsed);
         jobs::enqueue(tx, &mail, app.config.jobs.max_attempts).await?;
         return Ok(Some(Proof::RecoveryCode));
@@ -240,10 +257,22 @@ pub(super) async fn prove(
     Ok(None)
 }
 
-/// The letters and digits of a code in upper case, hashed: it may be typed with or without its hyphens.
-fn recovery_hash(code: &str) -> [u8; 32] {
-    let plain: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
-    sha256(plain.as_bytes())
+/// Seals a secret with the current key that was sealed with the previous one.
+async fn renew_seal(app: &App, tx: &mut PgConnection, user: UserId, known: &store::TwoFactor) -> Result<()> {
+    let owner = user.0.as_bytes();
+    if let Some(sealed) = known.secret.as_deref().filter(|sealed| app.vault.is_outdated(owner, sealed)) {
+        let secret = app.vault.open(owner, sealed)?;
+        store::reseal(tx, user, sealed, &app.vault.seal(owner, &secret)?).await?;
+    }
+    Ok(())
+}
+
+/// The letters and digits of a code in upper case, hashed: it may be typed with or without its hyphens. The account's id is
+/// the salt, as the code is shorter than 112 bits (NIST SP 800-63B, 5.1.2.2).
+fn recovery_hash(user: UserId, code: &str) -> [u8; 32] {
+    let plain = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase());
+    let salted: String = user.to_string().chars().chain([' ']).chain(plain).collect();
+    sha256(salted.as_bytes())
 }
 
 /// Ten codes of 80 random bits, as `ABCD-EFGH-IJKL-MNOP`.
@@ -254,7 +283,7 @@ async fn new_recovery_codes(tx: &mut PgConnection, user: UserId) -> Result<Vec<S
         let groups: Vec<&str> = (0..4).filter_map(|i| text.get(i * 4..i * 4 + 4)).collect();
         codes.push(groups.join("-"));
     }
-    let hashes: Vec<Vec<u8>> = codes.iter().map(|code| recovery_hash(code).to_vec()).collect();
+    let hashes: Vec<Vec<u8>> = codes.iter().map(|code| recovery_hash(user, code).to_vec()).collect();
     store::replace_recovery_codes(tx, user, &hashes).await?;
     Ok(codes)
 }

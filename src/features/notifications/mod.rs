@@ -1,6 +1,8 @@
 //! Mail: what is written, how it is delivered, and the log of deliveries with its page at `/dev/mail`.
 
+mod jobs;
 mod mailbox;
+mod mailer;
 mod render;
 mod store;
 
@@ -12,7 +14,9 @@ use crate::platform::config::{Auth, Config};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{EmailId, OrderId, UserId};
 
+pub use jobs::DeliverMail;
 pub use mailbox::routes as mailbox_routes;
+pub use mailer::Mailer;
 pub use render::{Mail, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress};
 pub use store::{erase, export, sweep};
 
@@ -31,17 +35,23 @@ pub struct NewMail {
     pub mail: Mail,
 }
 
-/// Delivers a mail to the local mailbox, in the caller's transaction. A mail that was sent before is not sent again.
+/// Sends a mail, in the caller's transaction: to the local mailbox at once, to a mail server by a job. A mail that was sent
+/// before is not sent again. Call [`crate::platform::jobs::Waker::wake`] after the commit.
 ///
 /// # Errors
 /// `Internal` when a template fails, or the database's error.
 pub async fn send(app: &App, tx: &mut PgConnection, new: NewMail) -> Result<()> {
     let url = app.config.store_url();
     let rendered = render::render(&store_facts(&app.config, &url), &new.mail).map_err(Error::internal)?;
-    let sent = store::insert_sent(tx, EmailId::new(), &new, &rendered, "local", app.clock.now()).await?;
-    if sent {
-        metrics::counter!("agape_mails_total", "kind" => new.mail.kind()).increment(1);
+    let id = EmailId::new();
+    let is_local = app.mailer.is_local();
+    if !store::insert(tx, id, &new, &rendered, app.mailer.name(), is_local, app.clock.now()).await? {
+        return Ok(());
     }
+    if !is_local {
+        crate::platform::jobs::enqueue(tx, &DeliverMail { email_id: id }, DeliverMail::TRIES).await?;
+    }
+    metrics::counter!("agape_mails_total", "kind" => new.mail.kind()).increment(1);
     Ok(())
 }
 

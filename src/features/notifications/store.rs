@@ -9,19 +9,20 @@ use super::NewMail;
 use super::render::Rendered;
 use crate::platform::ids::{EmailId, OrderId, UserId};
 
-/// False when this mail was sent before.
-pub(super) async fn insert_sent(
+/// Stores a mail, delivered or to be delivered. False when it was there before.
+pub(super) async fn insert(
     c: &mut PgConnection,
     id: EmailId,
     new: &NewMail,
     rendered: &Rendered,
     provider: &str,
+    delivered: bool,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
         "insert into emails (id, dedupe_key, kind, user_id, order_id, recipient, subject, html, body_text,
                              status, provider, created_at, sent_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'sent', $10, $11, $11)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $12::timestamptz is null then 'queued' else 'sent' end, $10, $11, $12)
          on conflict (dedupe_key) do nothing",
         id.0,
         new.dedupe_key,
@@ -34,10 +35,51 @@ pub(super) async fn insert_sent(
         rendered.text,
         provider,
         now,
+        delivered.then_some(now),
     )
     .execute(c)
     .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// A mail that waits to be delivered.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub recipient: String,
+    pub subject: String,
+    pub html: String,
+    pub body_text: String,
+    pub created_at: DateTime<Utc>,
+}
+
+pub(super) async fn find_queued(c: &mut PgConnection, id: EmailId) -> sqlx::Result<Option<Queued>> {
+    sqlx::query_as!(
+        Queued,
+        "select recipient, subject, html, body_text, created_at from emails where id = $1 and status = 'queued'",
+        id.0,
+    )
+    .fetch_optional(c)
+    .await
+}
+
+/// What became of a mail that waited: delivered, or why it cannot be.
+pub(super) async fn finish(
+    c: &mut PgConnection,
+    id: EmailId,
+    error: Option<&str>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update emails set status = case when $2::text is null then 'sent' else 'failed' end, error = $2,
+           sent_at = case when $2::text is null then $3::timestamptz end
+         where id = $1 and status = 'queued'",
+        id.0,
+        error,
+        now,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
 }
 
 /// A mail in the mailbox's list.
@@ -89,7 +131,7 @@ pub(super) async fn find(c: &mut PgConnection, id: EmailId) -> sqlx::Result<Opti
 pub(super) async fn blank_links(c: &mut PgConnection, kind: &str, before: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "update emails set html = '', body_text = '(removed: the link has ended)'
-         where kind = $2 and created_at < $1 and html <> ''",
+         where kind = $2 and created_at < $1 and html <> '' and status <> 'queued'",
         before,
         kind,
     )
@@ -98,11 +140,11 @@ pub(super) async fn blank_links(c: &mut PgConnection, kind: &str, before: DateTi
     Ok(())
 }
 
-/// The mails to a person, for him to take away.
+/// The mails to a person, for him to take away: of the account, and to the address where it is proven to be his.
 ///
 /// # Errors
 /// The database's.
-pub async fn export(c: &mut PgConnection, user: UserId, recipient: &str) -> sqlx::Result<Value> {
+pub async fn export(c: &mut PgConnection, user: UserId, recipient: Option<&str>) -> sqlx::Result<Value> {
     sqlx::query_scalar!(
         r#"select coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'recipient', recipient, 'subject', subject,
                     'status', status, 'sentAt', sent_at, 'text', body_text) order by created_at, id), '[]') as "mails!"
@@ -115,11 +157,16 @@ pub async fn export(c: &mut PgConnection, user: UserId, recipient: &str) -> sqlx
     .await
 }
 
-/// Removes the mails to a person: of the account, to the address, about these orders.
+/// Removes the mails to a person: of the account, to the address where it is proven to be his, about these orders.
 ///
 /// # Errors
 /// The database's.
-pub async fn erase(c: &mut PgConnection, user: UserId, recipient: &str, orders: &[OrderId]) -> sqlx::Result<()> {
+pub async fn erase(
+    c: &mut PgConnection,
+    user: UserId,
+    recipient: Option<&str>,
+    orders: &[OrderId],
+) -> sqlx::Result<()> {
     let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
     sqlx::query!(
         "delete from emails where user_id = $1 or recipient = $2 or order_id = any($3)",
@@ -132,10 +179,17 @@ pub async fn erase(c: &mut PgConnection, user: UserId, recipient: &str, orders: 
     Ok(())
 }
 
-/// Removes mails from before `before`. Gives how many.
+/// Removes mails from before `before`, at most `limit`. Gives how many.
 ///
 /// # Errors
 /// The database's.
-pub async fn sweep(c: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<u64> {
-    Ok(sqlx::query!("delete from emails where created_at < $1", before).execute(c).await?.rows_affected())
+pub async fn sweep(c: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
+    let swept = sqlx::query!(
+        "delete from emails where id = any(array(select id from emails where created_at < $1 limit $2))",
+        before,
+        limit,
+    )
+    .execute(c)
+    .await?;
+    Ok(swept.rows_affected())
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::model::{Order, OrderView, PaymentMethod, ShippingMethod};
 use super::store::{self, Which};
 use crate::app::App;
-use crate::features::auth::{Caller, Identity, Permission};
+use crate::features::auth::{self, Caller, Identity, Permission};
 use crate::features::carts::Owner;
 use crate::flows::{cancel, place};
 use crate::platform::address::{Address, UnknownRegion};
@@ -200,7 +200,8 @@ pub(super) async fn get_order(
     identity: Identity,
     PathId(id): PathId<OrderId>,
 ) -> Answer<OrderData> {
-    let owner = if identity.may(Permission::ReadOrders) { None } else { Some(identity.user_id) };
+    let is_staff = auth::permits(&app, &identity, Permission::ReadOrders).await?;
+    let owner = if is_staff { None } else { Some(identity.user_id) };
     let which = Which { id: Some(id), user_id: owner, limit: 1, ..Which::default() };
     find(&app, &which).await
 }

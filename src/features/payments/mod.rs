@@ -14,7 +14,7 @@ use crate::app::App;
 pub use model::{Payment, PaymentStatus, Proof};
 pub use store::{
     NewPayment, abandon_open, create, erase_answers, export, fail, find_by_order_open, find_by_reference,
-    find_successful, flag, has_success, lock, open, succeed,
+    find_successful, flag, flagged_of, has_success, lock, open, succeed,
 };
 
 /// The routes under `/api/v1`.

@@ -231,16 +231,31 @@ pub async fn abandon_open(c: &mut PgConnection, order: OrderId, now: DateTime<Ut
 ///
 /// # Errors
 /// The database's.
-pub async fn export(c: &mut PgConnection, user: UserId) -> sqlx::Result<Value> {
+pub async fn export(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Value> {
+    let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
     sqlx::query_scalar!(
         r#"select coalesce(jsonb_agg(jsonb_build_object('id', id, 'orderNumber', order_number, 'provider', provider,
                     'reference', reference, 'status', status, 'amount', amount_minor / 100.0, 'currency', currency,
                     'channel', channel, 'cardBrand', card_brand, 'cardLast4', card_last4, 'paidAt', paid_at,
                     'createdAt', created_at) order by created_at, id), '[]') as "payments!"
-           from (select * from payments where user_id = $1 order by created_at desc limit 10000) mine"#,
-        user.0,
+           from (select * from payments where order_id = any($1) order by created_at desc limit 10000) mine"#,
+        &orders,
     )
     .fetch_one(c)
+    .await
+}
+
+/// Which of these orders have money that the staff has to decide about.
+///
+/// # Errors
+/// The database's.
+pub async fn flagged_of(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Vec<OrderId>> {
+    let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
+    sqlx::query_scalar!(
+        r#"select order_id as "id: OrderId" from payments where order_id = any($1) and status = 'flagged'"#,
+        &orders,
+    )
+    .fetch_all(c)
     .await
 }
 

@@ -79,13 +79,13 @@ pub(super) async fn received_before(c: &mut PgConnection, before: DateTime<Utc>)
     .await
 }
 
-/// Empties the bodies of events about these references that were worked on: they name the person who paid.
+/// Empties the bodies of events about these references that nobody works on any more: they name the person who paid.
 ///
 /// # Errors
 /// The database's.
 pub async fn erase_bodies(c: &mut PgConnection, references: &[String]) -> sqlx::Result<()> {
     sqlx::query!(
-        "update webhook_events set body = '{}' where reference = any($1) and status in ('processed', 'ignored')",
+        "update webhook_events set body = '{}' where reference = any($1) and status <> 'received'",
         references,
     )
     .execute(c)

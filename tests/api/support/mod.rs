@@ -3,6 +3,7 @@
 mod client;
 mod database;
 mod seed;
+mod smtp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 pub use client::{Answer, Call};
 pub use database::TestDatabase;
 pub use seed::{Product, address, charge_success};
+pub use smtp::FakeSmtp;
 
 /// The secret key of the sandbox.
 pub const PAYSTACK_KEY: &str = "sk_test_0000000000000000000000000000000000000000";
@@ -31,7 +33,7 @@ pub struct TestApp {
     pub url: String,
     pub http: reqwest::Client,
     pub database: TestDatabase,
-    _data_dir: tempfile::TempDir,
+    data_dir: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -46,10 +48,22 @@ impl TestApp {
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let database = TestDatabase::create().await;
         let data_dir = tempfile::tempdir().unwrap();
-        Self::on(database, data_dir, change).await
+        Self::on(database, data_dir, Clock::default(), change).await
     }
 
-    async fn on(database: TestDatabase, data_dir: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
+    /// Stops this shop and starts another on its database and its files, with other settings. The clock goes on.
+    pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        self.stop().await;
+        let clock = self.app.clock.clone();
+        Self::on(self.database, self.data_dir, clock, change).await
+    }
+
+    async fn on(
+        database: TestDatabase,
+        data_dir: tempfile::TempDir,
+        clock: Clock,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let mut config = Config::defaults().unwrap();
@@ -69,7 +83,7 @@ impl TestApp {
         config.limits.auth_per_minute = 0;
         config.limits.admin_per_minute = 0;
         change(&mut config);
-        let app = boot::build(config, &database.url, Clock::default()).await.unwrap();
+        let app = boot::build(config, &database.url, clock).await.unwrap();
         let routes = boot::routes(&app).unwrap();
         let (stop, stopped) = oneshot::channel();
         let served = app.clone();
@@ -80,15 +94,7 @@ impl TestApp {
             boot::serve(&served, listener, routes, stopped).await
         });
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self {
-            app,
-            url: format!("http://{address}"),
-            http,
-            database,
-            _data_dir: data_dir,
-            stop: Some(stop),
-            server: Some(server),
-        }
+        Self { app, url: format!("http://{address}"), http, database, data_dir, stop: Some(stop), server: Some(server) }
     }
 
     /// Stops the server as SIGTERM does, and waits for its end.
@@ -121,6 +127,16 @@ impl TestApp {
             (open == 0).then_some(())
         })
         .await;
+    }
+
+    /// The subjects of the mails of one kind, the oldest first, once no job is left that may send more.
+    pub async fn mails(&self, kind: &str) -> Vec<String> {
+        self.wait_for_jobs().await;
+        sqlx::query_scalar("select subject from emails where kind = $1 order by created_at, id")
+            .bind(kind)
+            .fetch_all(&self.database.pool)
+            .await
+            .unwrap()
     }
 }
 

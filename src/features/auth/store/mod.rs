@@ -92,6 +92,13 @@ pub(super) async fn credentials_of(c: &mut PgConnection, id: UserId) -> sqlx::Re
     credentials(c, None, Some(id)).await
 }
 
+/// The same as it is now, locked until the transaction ends: a password takes long to check, and may have been changed
+/// meanwhile.
+pub(super) async fn lock_credentials(c: &mut PgConnection, id: UserId) -> sqlx::Result<Option<Credentials>> {
+    sqlx::query!("select id from users where id = $1 for no key update", id.0).fetch_optional(&mut *c).await?;
+    credentials(c, None, Some(id)).await
+}
+
 async fn credentials(
     c: &mut PgConnection,
     email: Option<&str>,
@@ -163,12 +170,20 @@ pub(super) async fn rehash(c: &mut PgConnection, id: UserId, old: &str, new: &st
     Ok(())
 }
 
-/// Sets a new password, which also ends a lock.
+/// Sets a new password, which also ends a lock. What was earned with the old one, or mailed to replace it, is void.
 pub(super) async fn set_password(c: &mut PgConnection, id: UserId, hash: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "update users set password_hash = $2, failed_logins = 0, locked_until = null, updated_at = $3 where id = $1",
         id.0,
         hash,
+        now,
+    )
+    .execute(&mut *c)
+    .await?;
+    sqlx::query!("delete from login_challenges where user_id = $1", id.0).execute(&mut *c).await?;
+    sqlx::query!(
+        "update email_tokens set used_at = $2 where user_id = $1 and purpose = 'reset_password' and used_at is null",
+        id.0,
         now,
     )
     .execute(c)
@@ -245,8 +260,7 @@ pub(super) async fn reset_token_owner(
     .await
 }
 
-/// Uses the token up, and every other one of the same account with it. Whoever opened the mail has proven the address.
-/// Of two at once, one gets true.
+/// Uses the token up. Whoever opened the mail has proven the address. Of two at once, one gets true.
 pub(super) async fn use_reset_token(
     c: &mut PgConnection,
     hash: &[u8],
@@ -265,15 +279,9 @@ pub(super) async fn use_reset_token(
     if used.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query!(
-        "with void as (
-           update email_tokens set used_at = $2 where user_id = $1 and purpose = 'reset_password' and used_at is null)
-         update users set email_verified_at = coalesce(email_verified_at, $2) where id = $1",
-        user.0,
-        now,
-    )
-    .execute(c)
-    .await?;
+    sqlx::query!("update users set email_verified_at = coalesce(email_verified_at, $2) where id = $1", user.0, now,)
+        .execute(c)
+        .await?;
     Ok(true)
 }
 
@@ -336,7 +344,7 @@ pub async fn lock_person(c: &mut PgConnection, id: UserId) -> sqlx::Result<Optio
     sqlx::query_as!(
         Person,
         r#"select id as "id: UserId", email, email_verified_at is not null as "verified!"
-           from users where id = $1 and erased_at is null for update"#,
+           from users where id = $1 and erased_at is null for no key update"#,
         id.0,
     )
     .fetch_optional(c)

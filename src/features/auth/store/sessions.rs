@@ -73,6 +73,16 @@ pub(in crate::features::auth) async fn lock_refresh_token(
     c: &mut PgConnection,
     hash: &[u8],
 ) -> sqlx::Result<Option<Refreshable>> {
+    // The account first, as whoever changes it and ends its sessions does, or the two would wait for each other.
+    sqlx::query!(
+        "select id from users
+         where id = (select s.user_id from refresh_tokens t join sessions s on s.id = t.session_id
+                     where t.token_hash = $1)
+         for no key update",
+        hash,
+    )
+    .fetch_optional(&mut *c)
+    .await?;
     sqlx::query_as!(
         Refreshable,
         r#"select s.id as "session_id: SessionId", t.used_at, t.expires_at, s.revoked_at,
@@ -205,13 +215,34 @@ pub(in crate::features::auth) async fn list_live(
     .await
 }
 
-/// Removes sessions that ended before `before`, their refresh tokens with them, and refresh tokens that are over.
+/// Removes sessions that ended before `before`, their refresh tokens with them, at most `limit`. Gives how many.
 ///
 /// # Errors
 /// The database's.
-pub async fn sweep_sessions(c: &mut PgConnection, before: DateTime<Utc>, now: DateTime<Utc>) -> sqlx::Result<u64> {
-    sqlx::query!("delete from refresh_tokens where expires_at <= $1", now).execute(&mut *c).await?;
-    let swept =
-        sqlx::query!("delete from sessions where expires_at < $1 or revoked_at < $1", before).execute(c).await?;
+pub async fn sweep_sessions(c: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
+    let swept = sqlx::query!(
+        "delete from sessions where id = any(array(
+           select id from sessions where expires_at < $1 or revoked_at < $1 limit $2))",
+        before,
+        limit,
+    )
+    .execute(c)
+    .await?;
+    Ok(swept.rows_affected())
+}
+
+/// Removes refresh tokens that are over, at most `limit`. Gives how many.
+///
+/// # Errors
+/// The database's.
+pub async fn sweep_refresh_tokens(c: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
+    let swept = sqlx::query!(
+        "delete from refresh_tokens where token_hash = any(array(
+           select token_hash from refresh_tokens where expires_at <= $1 limit $2))",
+        now,
+        limit,
+    )
+    .execute(c)
+    .await?;
     Ok(swept.rows_affected())
 }

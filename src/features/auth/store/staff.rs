@@ -11,16 +11,19 @@ use crate::platform::ids::UserId;
 #[derive(Debug, Default)]
 pub(in crate::features::auth) struct Filter<'a> {
     pub role: Option<Role>,
-    /// Part of the name, address or number; see [`like_pattern`].
+    /// Part of the name, the address or the number.
     pub search: Option<&'a str>,
     pub verified: Option<bool>,
     pub suspended: Option<bool>,
     pub two_factor: Option<bool>,
 }
 
-/// What `like` finds a text with, wherever it stands. The text is not a pattern itself.
-fn like_pattern(text: &str) -> String {
-    format!("%{}%", text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"))
+/// The digits of a telephone number as they are stored, if the text may be a part of one: without the 0 in front.
+fn digits(text: &str) -> Option<String> {
+    let is_number = text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_start_matches('0');
+    (is_number && digits.len() >= 3).then(|| digits.to_owned())
 }
 
 /// A page of accounts, the newest first, and how many there are.
@@ -30,7 +33,7 @@ pub(in crate::features::auth) async fn list(
     limit: i64,
     offset: i64,
 ) -> sqlx::Result<(Vec<User>, i64)> {
-    let pattern = filter.search.map(like_pattern);
+    let digits = filter.search.and_then(digits);
     let users = sqlx::query_as!(
         User,
         r#"select id as "id: UserId", email, email_verified_at, name, phone, role as "role: Role",
@@ -38,33 +41,37 @@ pub(in crate::features::auth) async fn list(
                   locked_until, erased_at, last_seen_at
            from users
            where ($1::text is null or role = $1)
-             and ($2::text is null or fold(name) || ' ' || email || ' ' || coalesce(phone, '') like fold($2))
+             and ($2::text is null or fold(name || ' ' || email || ' ' || coalesce(phone, '')) like containing($2)
+                  or fold(name || ' ' || email || ' ' || coalesce(phone, '')) like containing($8))
              and ($3::bool is null or (email_verified_at is not null) = $3)
              and ($4::bool is null or (suspended_at is not null) = $4)
              and ($5::bool is null or (totp_enabled_at is not null) = $5)
            order by created_at desc, id desc limit $6 offset $7"#,
         filter.role as Option<Role>,
-        pattern,
+        filter.search,
         filter.verified,
         filter.suspended,
         filter.two_factor,
         limit,
         offset,
+        digits,
     )
     .fetch_all(&mut *c)
     .await?;
     let total = sqlx::query_scalar!(
         r#"select count(*) as "count!" from users
            where ($1::text is null or role = $1)
-             and ($2::text is null or fold(name) || ' ' || email || ' ' || coalesce(phone, '') like fold($2))
+             and ($2::text is null or fold(name || ' ' || email || ' ' || coalesce(phone, '')) like containing($2)
+                  or fold(name || ' ' || email || ' ' || coalesce(phone, '')) like containing($6))
              and ($3::bool is null or (email_verified_at is not null) = $3)
              and ($4::bool is null or (suspended_at is not null) = $4)
              and ($5::bool is null or (totp_enabled_at is not null) = $5)"#,
         filter.role as Option<Role>,
-        pattern,
+        filter.search,
         filter.verified,
         filter.suspended,
         filter.two_factor,
+        digits,
     )
     .fetch_one(c)
     .await?;

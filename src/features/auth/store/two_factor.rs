@@ -81,6 +81,19 @@ pub(in crate::features::auth) async fn accept_step(
     Ok(accepted.rows_affected() == 1)
 }
 
+/// Stores a secret that was sealed anew.
+pub(in crate::features::auth) async fn reseal(
+    c: &mut PgConnection,
+    user: UserId,
+    old: &[u8],
+    new: &[u8],
+) -> sqlx::Result<()> {
+    sqlx::query!("update users set totp_secret = $3 where id = $1 and totp_secret = $2", user.0, old, new)
+        .execute(c)
+        .await?;
+    Ok(())
+}
+
 /// Takes the second factor away. False when there is none.
 pub(in crate::features::auth) async fn disable(
     c: &mut PgConnection,
@@ -148,7 +161,7 @@ pub(in crate::features::auth) async fn insert_challenge(
     Ok(())
 }
 
-/// Counts a try of a challenge and locks it until the transaction ends. None when it is over, used or tried too often.
+/// Counts a try of a challenge. None when it is over, used or tried too often.
 pub(in crate::features::auth) async fn try_challenge(
     c: &mut PgConnection,
     hash: &[u8],
@@ -167,11 +180,15 @@ pub(in crate::features::auth) async fn try_challenge(
     .await
 }
 
+/// Uses a challenge up. Of two at once, one gets true.
 pub(in crate::features::auth) async fn finish_challenge(
     c: &mut PgConnection,
     hash: &[u8],
     now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!("update login_challenges set used_at = $2 where token_hash = $1", hash, now).execute(c).await?;
-    Ok(())
+) -> sqlx::Result<bool> {
+    let used =
+        sqlx::query!("update login_challenges set used_at = $2 where token_hash = $1 and used_at is null", hash, now)
+            .execute(c)
+            .await?;
+    Ok(used.rows_affected() == 1)
 }

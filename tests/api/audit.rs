@@ -1,0 +1,498 @@
+//! The audit log: every deed of the staff is in it, nobody can change it, and whoever does is found out.
+
+use std::collections::BTreeSet;
+
+use agape::features::audit;
+use agape::features::auth::{Role, current_code};
+use chrono::TimeDelta;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+use crate::support::{Call, TestApp};
+
+const AMA: &str = "ama@example.com";
+const PASSWORD: &str = "Test@1234";
+const IP: &str = "203.0.113.9";
+const AGENT: &str = "StaffBrowser/1.0";
+
+const CHANGED: &str = "it, or the one before it, was changed";
+const MISSING: &str = "entries before it are missing";
+
+/// A shop that believes its proxy.
+async fn behind_a_proxy() -> TestApp {
+    TestApp::with(|config| config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await
+}
+
+async fn id_of(shop: &TestApp, token: &str) -> String {
+    shop.get("/auth/me").token(token).send().await.expect(200)["user"]["id"].as_str().unwrap().to_owned()
+}
+
+/// Entries by a query, the newest first.
+async fn entries(shop: &TestApp, admin: &str, query: &str) -> Vec<Value> {
+    let data = shop.get(&format!("/admin/audit?{query}")).token(admin).send().await.expect(200);
+    data["entries"].as_array().unwrap().clone()
+}
+
+/// The state of the chain, as an administrator is told.
+async fn check(shop: &TestApp, admin: &str) -> Value {
+    shop.get("/admin/audit/check").token(admin).send().await.expect(200)
+}
+
+/// Every link and every part fits, and none is missing. Gives how many links there are.
+pub async fn assert_chain(shop: &TestApp) -> i64 {
+    let mut connection = shop.app.db.acquire().await.unwrap();
+    let chain = audit::check_chain(&mut connection).await.unwrap();
+    assert!(chain.faults.is_empty(), "{chain:#?}");
+    chain.entries
+}
+
+/// Each write of the staff leaves an entry that says who, from where, in which request, and what it was before and
+/// after. A new route that writes as staff fails here until it has its line.
+#[tokio::test]
+async fn every_write_of_the_staff_is_on_record() {
+    let shop = behind_a_proxy().await;
+    let admin = shop.staff(Role::Admin).await;
+    let (ama, kofi) = (shop.customer(AMA).await, shop.customer("kofi@example.com").await);
+    let (admin_id, ama_id, kofi_id) = (id_of(&shop, &admin).await, id_of(&shop, &ama).await, id_of(&shop, &kofi).await);
+    let setup = shop.post("/auth/2fa/setup").token(&kofi).json(&json!({"password": PASSWORD})).send().await.expect(200);
+    let code = current_code(setup["secret"].as_str().unwrap(), shop.app.clock.now()).unwrap();
+    shop.post("/auth/2fa/enable").token(&kofi).json(&json!({"code": code})).send().await.expect(200);
+    let sessions = shop.get("/auth/sessions").token(&ama).send().await.expect(200)["sessions"].clone();
+    let session = sessions[0]["id"].as_str().unwrap();
+
+    // Each request has an id by which its entry is found.
+    let mut done: Vec<(&str, String)> = Vec::new();
+    let staff = |call: Call, id: &str| {
+        call.token(&admin).header("x-forwarded-for", IP).header("user-agent", AGENT).header("x-request-id", id)
+    };
+    let category = staff(shop.post("/categories"), "category").json(&json!({"name": "Cloths"})).send().await;
+    let category = category.expect(201)["category"]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/categories", category.clone()));
+    let body = json!({"sku": "A", "title": "Kente", "price": 1_000, "inventory": 3, "categoryId": category});
+    let product = staff(shop.post("/products"), "create").json(&body).send().await.expect(201)["product"].clone();
+    let product_id = product["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/products", product_id.clone()));
+    let path = format!("/products/{product_id}");
+    let change = json!({"version": 1, "price": 2_000});
+    staff(shop.patch(&path), "update").json(&change).send().await.expect(200);
+    done.push(("PATCH /api/v1/products/{product}", product_id.clone()));
+    staff(shop.patch(&path), "refused").json(&change).send().await.expect_error(409, "CONFLICT");
+    staff(shop.delete(&path), "delete").send().await.expect(200);
+    done.push(("DELETE /api/v1/products/{product}", product_id.clone()));
+    let kofis = format!("/admin/users/{kofi_id}");
+    let lock = json!({"reason": "asked for it"});
+    staff(shop.post(&format!("{kofis}/lock")), "lock").json(&lock).send().await.expect(200);
+    done.push(("POST /api/v1/admin/users/{user}/lock", kofi_id.clone()));
+    staff(shop.post(&format!("{kofis}/unlock")), "unlock").send().await.expect(200);
+    done.push(("POST /api/v1/admin/users/{user}/unlock", kofi_id.clone()));
+    staff(shop.delete(&format!("{kofis}/2fa")), "2fa").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/users/{user}/2fa", kofi_id.clone()));
+    staff(shop.patch(&format!("{kofis}/role")), "role").json(&json!({"role": "merchant"})).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/users/{user}/role", kofi_id.clone()));
+    let amas = format!("/admin/users/{ama_id}/sessions");
+    staff(shop.delete(&format!("{amas}/{session}")), "session").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/users/{user}/sessions/{session}", ama_id.clone()));
+    staff(shop.delete(&amas), "sessions").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/users/{user}/sessions", ama_id.clone()));
+
+    let log = entries(&shop, &admin, "limit=100").await;
+    let of = |request: &str| log.iter().filter(|entry| entry["requestId"] == request).cloned().collect::<Vec<_>>();
+    for (request, action, (_, entity_id)) in [
+        ("category", "category.create", &done[0]),
+        ("create", "product.create", &done[1]),
+        ("update", "product.update", &done[2]),
+        ("delete", "product.delete", &done[3]),
+        ("lock", "user.lock", &done[4]),
+        ("unlock", "user.unlock", &done[5]),
+        ("2fa", "user.two_factor_reset", &done[6]),
+        ("role", "user.set_role", &done[7]),
+        ("session", "session.revoke", &done[8]),
+        ("sessions", "session.revoke", &done[9]),
+    ] {
+        let found = of(request);
+        assert_eq!(found.len(), 1, "{request}: {found:#?}");
+        let entry = &found[0];
+        assert_eq!((&entry["action"], &entry["entityId"]), (&json!(action), &json!(entity_id)));
+        assert_eq!(entry["entity"], action.split('.').next().unwrap().replace("session", "user"));
+        assert_eq!((&entry["actorId"], &entry["actorRole"]), (&json!(admin_id), &json!("admin")), "{request}");
+        assert_eq!((&entry["ip"], &entry["userAgent"]), (&json!(IP), &json!(AGENT)), "{request}");
+    }
+    assert!(of("refused").is_empty(), "what was refused is no deed");
+    let states = |request: &str| {
+        let entry = of(request).remove(0);
+        (entry["before"].clone(), entry["after"].clone())
+    };
+    assert_eq!(states("category"), (Value::Null, json!({"name": "Cloths", "parentId": null})));
+    let (before, after) = states("create");
+    assert_eq!((&before, &after["sku"], &after["inventory"]), (&Value::Null, &json!("A"), &json!(3)));
+    let (before, after) = states("update");
+    assert_eq!((&before["price"], &before["version"]), (&json!(1_000), &json!(1)));
+    assert_eq!((&after["price"], &after["version"]), (&json!(2_000), &json!(2)));
+    assert_eq!(states("lock").1, json!({"reason": "asked for it"}));
+    assert_eq!(states("role"), (json!({"role": "customer"}), json!({"role": "merchant"})));
+    assert_eq!(states("session").1, json!({"sessions": [session]}));
+    assert_eq!(states("sessions").1, json!({"sessions": []}));
+
+    let document = shop.get("//openapi.json").send().await.body;
+    let mut writes = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let rules = operation["security"].as_array().cloned().unwrap_or_default();
+            let is_staffs = rules.iter().any(|rule| rule["bearer"].as_array().is_some_and(|scopes| !scopes.is_empty()));
+            if is_staffs && method != "get" {
+                writes.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    let done: BTreeSet<String> = done.iter().map(|(route, _)| (*route).to_owned()).collect();
+    assert_eq!(writes, done);
+    assert_chain(&shop).await;
+}
+
+/// So does what people do with their accounts: coming in, failing to, leaving, taking their data away.
+#[tokio::test]
+async fn sign_ins_and_exports_are_on_record() {
+    let shop = behind_a_proxy().await;
+    let admin = shop.staff(Role::Admin).await;
+    let mark = |call: Call, id: &str| {
+        call.header("x-forwarded-for", IP).header("user-agent", AGENT).header("x-request-id", id)
+    };
+    let login = |email: &str, password: &str, id: &str| {
+        let call = mark(shop.post("/auth/login"), id).json(&json!({"email": email, "password": password}));
+        async move { call.send().await }
+    };
+    let body = json!({"email": AMA, "password": PASSWORD, "name": "Ama Mensah"});
+    mark(shop.post("/auth/register"), "register").json(&body).send().await.expect(201);
+    let token = login(AMA, PASSWORD, "login").await.expect(200)["accessToken"].as_str().unwrap().to_owned();
+    login(AMA, "Wrong@1234", "failed").await.expect_error(401, "AUTHENTICATION_ERROR");
+    login("nobody@example.com", "Wrong@1234", "unknown").await.expect_error(401, "AUTHENTICATION_ERROR");
+    mark(shop.get("/privacy/export"), "export").token(&token).send().await.expect(200);
+    let ama = id_of(&shop, &token).await;
+    mark(shop.post("/auth/logout"), "logout").token(&token).send().await.expect(200);
+    let log = entries(&shop, &admin, "limit=100").await;
+    for (request, action, entity_id, actor) in [
+        ("register", "user.register", json!(ama), Value::Null),
+        ("login", "user.login", json!(ama), Value::Null),
+        ("failed", "user.login_failed", json!(ama), Value::Null),
+        ("unknown", "user.login_failed", Value::Null, Value::Null),
+        ("export", "user.export", json!(ama), json!(ama)),
+        ("logout", "user.logout", json!(ama), Value::Null),
+    ] {
+        let found: Vec<&Value> = log.iter().filter(|entry| entry["requestId"] == request).collect();
+        assert_eq!(found.len(), 1, "{request}: {found:#?}");
+        let entry = found[0];
+        assert_eq!((&entry["action"], &entry["entity"]), (&json!(action), &json!("user")));
+        assert_eq!((&entry["entityId"], &entry["actorId"]), (&entity_id, &actor), "{request}");
+        let role = if actor.is_null() { Value::Null } else { json!("customer") };
+        assert_eq!(entry["actorRole"], role, "{request}");
+        assert_eq!((&entry["ip"], &entry["userAgent"]), (&json!(IP), &json!(AGENT)), "{request}");
+    }
+    // Neither what was typed nor who does not exist is kept.
+    let words = "select count(*) from audit_parts where content::text ~* 'nobody@|wrong@1234|test@1234'";
+    assert_eq!(shop.database.count(words).await, 0);
+}
+
+/// Entries are found by who, what, on what and when; a page has the newest first.
+#[tokio::test]
+async fn entries_are_filtered_and_come_in_pages() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let merchant = shop.staff(Role::Merchant).await;
+    let merchant_id = id_of(&shop, &merchant).await;
+    let mut products = Vec::new();
+    for sku in ["A", "B", "C"] {
+        shop.app.clock.advance(TimeDelta::seconds(10));
+        products.push(shop.product(&merchant, sku, 100, 1).await);
+    }
+    let path = format!("/products/{}", products[1].id);
+    shop.app.clock.advance(TimeDelta::seconds(10));
+    shop.patch(&path).token(&admin).json(&json!({"version": 1, "price": 5})).send().await.expect(200);
+    let actions = |entries: &[Value]| {
+        entries.iter().map(|entry| entry["action"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let find = async |query: &str| entries(&shop, &admin, query).await;
+
+    let all = find("limit=100").await;
+    let seqs: Vec<i64> = all.iter().map(|entry| entry["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..=seqs.len() as i64).rev().collect::<Vec<_>>());
+    assert_eq!(all.len(), 8, "two of the staff made and signed in, three products, one change: {all:#?}");
+    assert_eq!(actions(&find(&format!("actor={merchant_id}")).await), ["product.create"; 3]);
+    assert_eq!(actions(&find("action=product.update").await), ["product.update"]);
+    assert_eq!(actions(&find("entity=user&action=user.login").await), ["user.login"; 2]);
+    let of_b = find(&format!("entity=product&entityId={}", products[1].id)).await;
+    assert_eq!(actions(&of_b), ["product.update", "product.create"]);
+    assert!(find(&format!("entity=user&entityId={}", products[1].id)).await.is_empty());
+    assert!(find(&format!("actor={merchant_id}&action=product.update")).await.is_empty());
+    // From a time on, that time included, until another, which is not.
+    let at = |entry: &Value| entry["at"].as_str().unwrap().to_owned();
+    let (update, first) = (at(&all[0]), at(&all[3]));
+    assert_eq!(actions(&find(&format!("from={update}")).await), ["product.update"]);
+    assert_eq!(find(&format!("from={first}&until={update}")).await, all[1..4]);
+    assert_eq!(find(&format!("until={first}")).await, all[4..]);
+
+    let page = shop.get("/admin/audit?page=2&limit=3&entity=product").token(&admin).send().await;
+    assert_eq!(page.body["pagination"], json!({"page": 2, "limit": 3, "total": 4, "totalPages": 2}), "{}", page.text);
+    assert_eq!(page.expect(200)["entries"], json!([all[3]]));
+    for wrong in ["actor=x", "from=yesterday", "page=0", "limit=101", "limit=x"] {
+        let answer = shop.get(&format!("/admin/audit?{wrong}")).token(&admin).send().await;
+        let fields = answer.expect_error(400, "VALIDATION_ERROR");
+        assert_eq!(fields, [wrong.split('=').next().unwrap()], "{}", answer.text);
+    }
+    shop.get("/admin/audit").token(&merchant).send().await.expect_error(403, "AUTHORIZATION_ERROR");
+    shop.get("/admin/audit/check").token(&merchant).send().await.expect_error(403, "AUTHORIZATION_ERROR");
+}
+
+/// Tries a statement in a transaction that is rolled back. Gives how many rows it concerned.
+async fn attempt(shop: &TestApp, erasing: bool, sql: &str) -> Result<u64, String> {
+    let mut tx = shop.database.pool.begin().await.unwrap();
+    if erasing {
+        sqlx::query("select set_config('agape.erasing', 'on', true)").execute(&mut *tx).await.unwrap();
+    }
+    let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await;
+    tx.rollback().await.unwrap();
+    done.map(|done| done.rows_affected()).map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn assert_refused(sql: &str, done: Result<u64, String>) {
+    let error = done.expect_err(sql);
+    assert!(error.contains("append-only"), "{sql}: {error}");
+}
+
+/// The database refuses to change the log, whatever the program does. Where an entry came from and what it was about
+/// may be removed by a transaction that says that it erases, and never be written anew.
+#[tokio::test]
+async fn the_log_only_grows() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    shop.product(&admin, "A", 100, 1).await;
+    for erasing in [false, true] {
+        for sql in [
+            "update audit_log set action = 'x'",
+            "update audit_log set hash = hash where false",
+            "delete from audit_log",
+            "truncate audit_log cascade",
+            "update audit_parts set content = '{}'",
+            "update audit_parts set salt = salt where false",
+            "truncate audit_parts",
+        ] {
+            assert_refused(sql, attempt(&shop, erasing, sql).await);
+        }
+    }
+    let remove = "delete from audit_parts where part = 'origin'";
+    assert_refused(remove, attempt(&shop, false, remove).await);
+    assert!(attempt(&shop, true, remove).await.unwrap() > 0);
+    // What was said in one transaction is not said in the next one of the same connection.
+    let mut connection = shop.database.pool.acquire().await.unwrap();
+    for sql in ["begin", "select set_config('agape.erasing', 'on', true)", "commit"] {
+        sqlx::query(sql).execute(&mut *connection).await.unwrap();
+    }
+    let error = sqlx::query(remove).execute(&mut *connection).await.unwrap_err();
+    assert!(error.to_string().contains("append-only"), "{error}");
+    drop(connection);
+    // An entry without its place in the chain, or with what is personal in its row, cannot be kept.
+    for sql in [
+        "insert into audit_parts values (0, 'origin', '{}', uuid_send(gen_random_uuid()))",
+        "insert into audit_parts select id, 'x', '{}', uuid_send(gen_random_uuid()) from audit_log",
+        "insert into audit_parts select id, 'change', '{}', 'short' from audit_log where seq = 2",
+    ] {
+        assert!(sqlx::query(sql).execute(&shop.database.pool).await.is_err(), "the database accepted: {sql}");
+    }
+    assert_chain(&shop).await;
+}
+
+/// An order's timeline only grows. Erasing takes words from it and nothing else.
+#[tokio::test]
+async fn a_timeline_loses_only_its_words() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 100, 5).await;
+    let ama = shop.customer(AMA).await;
+    let order = shop.order(&ama, &product, 1).await;
+    let path = format!("/orders/{}/cancel", order["id"].as_str().unwrap());
+    shop.post(&path).token(&ama).json(&json!({"reason": "changed my mind"})).send().await.expect(200);
+    let forget = "update order_events set note = null where note is not null";
+    assert_refused(forget, attempt(&shop, false, forget).await);
+    assert_eq!(attempt(&shop, true, forget).await, Ok(1));
+    for erasing in [false, true] {
+        for sql in [
+            "update order_events set note = 'x'",
+            "update order_events set note = note where note is not null",
+            "update order_events set note = null, type = 'x'",
+            "update order_events set note = null, from_status = null, to_status = 'paid'",
+            "update order_events set note = null, actor_id = null where actor_id is not null",
+            "update order_events set note = null, at = at - interval '1 day'",
+            "update order_events set note = null, order_id = gen_random_uuid()",
+            "update order_events set id = default",
+            "delete from order_events",
+            "delete from order_events where false",
+            "truncate order_events",
+        ] {
+            assert_refused(sql, attempt(&shop, erasing, sql).await);
+        }
+    }
+    let note = shop.database.text("select note from order_events where note is not null").await;
+    assert_eq!(note.as_deref(), Some("changed my mind"));
+}
+
+/// Forty writers at once make one chain without a gap, in the order of their commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forty_writers_make_one_chain() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let before = assert_chain(&shop).await;
+    let guess = |i: usize| {
+        let body = json!({"email": format!("u{i}@example.com"), "password": "Wrong@1234"});
+        shop.post("/auth/login").json(&body).send()
+    };
+    for answer in join_all((0..40).map(guess)).await {
+        answer.expect_error(401, "AUTHENTICATION_ERROR");
+    }
+    assert_eq!(assert_chain(&shop).await, before + 40);
+    assert_eq!(shop.database.count("select max(seq) - count(*) from audit_log").await, 0);
+    assert_eq!(shop.database.count("select min(seq) from audit_log").await, 1);
+    let state = check(&shop, &admin).await;
+    assert_eq!((&state["intact"], &state["entries"]), (&json!(true), &json!(before + 40)));
+    assert_eq!(state["faults"], json!([]));
+    let last = entries(&shop, &admin, "limit=1").await;
+    assert_eq!(state["head"], last[0]["hash"]);
+    assert_eq!(last[0]["hash"].as_str().unwrap().len(), 64);
+    // Looking is no deed.
+    assert_eq!(check(&shop, &admin).await, state);
+}
+
+/// What the check finds after these statements of somebody who owns the database. They are rolled back.
+async fn tampered(shop: &TestApp, statements: &[&str]) -> (Vec<(i64, String)>, Option<Vec<u8>>) {
+    let mut tx = shop.database.pool.begin().await.unwrap();
+    let off = ["alter table audit_log disable trigger all", "alter table audit_parts disable trigger all"];
+    for sql in off.iter().chain(statements) {
+        let done = sqlx::query(AssertSqlSafe((*sql).to_owned())).execute(&mut *tx).await.unwrap();
+        assert!(sql.starts_with("alter") || done.rows_affected() > 0, "nothing was changed by {sql}");
+    }
+    let chain = audit::check_chain(&mut tx).await.unwrap();
+    tx.rollback().await.unwrap();
+    (chain.faults, chain.head)
+}
+
+/// Whoever owns the database can change the log, but not unseen: the check names the entry.
+#[tokio::test]
+async fn tampering_is_found_and_named() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    shop.customer(AMA).await;
+    let product = shop.product(&admin, "A", 100, 1).await;
+    let path = format!("/products/{}", product.id);
+    shop.patch(&path).token(&admin).json(&json!({"version": 1, "price": 5})).send().await.expect(200);
+    shop.customer("kofi@example.com").await;
+    let log = entries(&shop, &admin, "limit=100").await;
+    let actions: Vec<&str> = log.iter().rev().map(|entry| entry["action"].as_str().unwrap()).collect();
+    let expected =
+        ["user.create_staff", "user.login", "user.register", "product.create", "product.update", "user.register"];
+    assert_eq!(actions, expected);
+    let head = log[0]["hash"].as_str().unwrap().to_owned();
+    let faults = async |statements: &[&str]| tampered(&shop, statements).await.0;
+    let fault = |seq: i64, words: &str| (seq, words.to_owned());
+
+    // A word of an entry, whichever.
+    for change in [
+        "at = at - interval '1 microsecond'",
+        "actor_id = gen_random_uuid()",
+        "actor_id = null",
+        "actor_role = 'merchant'",
+        "action = 'product.delete'",
+        "entity = 'category'",
+        "entity_id = gen_random_uuid()::text",
+        "request_id = 'another'",
+        "hash = sha256('another')",
+    ] {
+        let found = faults(&[&format!("update audit_log set {change} where seq = 4")]).await;
+        assert_eq!(found.first(), Some(&fault(4, CHANGED)), "{change}: {found:?}");
+    }
+    // With a hash that fits, it is the next one that does not.
+    let rehash =
+        "update audit_log l set hash = audit_hash((select hash from audit_log where seq = 2), l) where seq = 3";
+    let change = "update audit_log set action = 'user.logout' where seq = 3";
+    assert_eq!(faults(&[change, rehash]).await, [fault(4, CHANGED)]);
+    // Entries that are gone: in the middle, and the first.
+    assert_eq!(faults(&["delete from audit_log where seq = 3"]).await, [fault(4, MISSING)]);
+    assert_eq!(faults(&["delete from audit_log where seq <= 2"]).await, [fault(3, MISSING)]);
+    // The last: only a head that was written down before tells.
+    let (found, cut) = tampered(&shop, &["delete from audit_log where seq = 6"]).await;
+    assert!(found.is_empty(), "{found:?}");
+    assert_ne!(cut.map(hex::encode), Some(head.clone()));
+
+    // What two entries were about, exchanged.
+    let swap = "update audit_parts a set content = b.content from audit_parts b, audit_log l, audit_log m
+                where l.id = a.entry_id and m.id = b.entry_id and a.part = 'change' and b.part = 'change'
+                  and l.seq in (4, 5) and l.seq + m.seq = 9";
+    let parts = [fault(4, "its change was changed"), fault(5, "its change was changed")];
+    assert_eq!(faults(&[swap]).await, parts);
+    // Where somebody was, in other words.
+    let other = "update audit_parts set content = jsonb_set(content, '{ip}', '\"203.0.113.1\"')
+                 where part = 'origin' and entry_id = (select id from audit_log where seq = 2)";
+    assert_eq!(faults(&[other]).await, [fault(2, "its origin was changed")]);
+    // A part of an entry that never had one.
+    let made_up = "insert into audit_parts
+                   select id, 'change', '{\"after\": 1}', uuid_send(gen_random_uuid()) from audit_log where seq = 2";
+    assert_eq!(faults(&[made_up]).await, [fault(2, "its change was changed")]);
+
+    // A made-up entry at the end, with any hash; in the middle, with one that fits.
+    let insert = |seq: i64| {
+        format!("insert into audit_log (at, action, entity, seq, hash) values (now(), 'x', 'x', {seq}, sha256('x'))")
+    };
+    assert_eq!(faults(&[&insert(7)]).await, [fault(7, CHANGED)]);
+    let found = faults(&[
+        "update audit_log set seq = seq + 1000 where seq >= 4",
+        "update audit_log set seq = seq - 999 where seq >= 1000",
+        &insert(4),
+        "update audit_log l set hash = audit_hash((select hash from audit_log where seq = 3), l) where seq = 4",
+    ])
+    .await;
+    assert_eq!(found.first(), Some(&fault(5, CHANGED)), "{found:?}");
+
+    // The same as an administrator is told, and after it was mended.
+    assert_eq!(check(&shop, &admin).await["head"], head.as_str());
+    for (action, intact) in [("product.update", false), ("product.create", true)] {
+        let change = format!("update audit_log set action = '{action}' where seq = 4");
+        for sql in ["alter table audit_log disable trigger all", &change, "alter table audit_log enable trigger all"] {
+            sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&shop.database.pool).await.unwrap();
+        }
+        let state = check(&shop, &admin).await;
+        assert_eq!((&state["intact"], &state["entries"]), (&json!(intact), &json!(6)), "{state:#}");
+        let expected = if intact { json!([]) } else { json!([{"seq": 4, "fault": CHANGED}]) };
+        assert_eq!(state["faults"], expected);
+    }
+}
+
+/// A program of the version before, which knows only the old columns, writes links of the chain too.
+#[tokio::test]
+async fn entries_of_the_older_program_are_chained() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let before = assert_chain(&shop).await;
+    for sql in [
+        r#"insert into audit_log
+             (at, actor_id, actor_role, action, entity, entity_id, before, after, ip, user_agent, request_id)
+           values (now(), gen_random_uuid(), 'admin', 'product.update', 'product', 'p-1', '{"price": 1}',
+                   '{"price": 2}', '203.0.113.9', 'Old/1.0', 'req-old')"#,
+        // Several in one statement, with as little as is allowed.
+        "insert into audit_log (at, action, entity)
+         values (now(), 'user.login', 'user'), (now(), 'user.logout', 'user'), (now(), 'user.login', 'user')",
+    ] {
+        sqlx::query(sql).execute(&shop.database.pool).await.unwrap();
+    }
+    shop.customer(AMA).await;
+    assert_eq!(assert_chain(&shop).await, before + 5);
+    let entry = entries(&shop, &admin, "entityId=p-1").await.remove(0);
+    assert_eq!(entry["seq"], before + 1);
+    assert_eq!((&entry["before"], &entry["after"]), (&json!({"price": 1}), &json!({"price": 2})));
+    assert_eq!((&entry["ip"], &entry["userAgent"]), (&json!("203.0.113.9"), &json!("Old/1.0")));
+    let whole = "select count(*) from audit_log
+                 where ip is not null or user_agent is not null or before is not null or after is not null";
+    assert_eq!(shop.database.count(whole).await, 0, "what can be erased is apart from the chain");
+    // Whatever place and hash somebody names, the database gives its own.
+    let named = "insert into audit_log (at, action, entity, seq, hash) values (now(), 'x', 'x', 1, sha256('x'))";
+    sqlx::query(named).execute(&shop.database.pool).await.unwrap();
+    assert_eq!(assert_chain(&shop).await, before + 6);
+}
