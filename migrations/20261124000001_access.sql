@@ -104,3 +104,9 @@ create index emails_user_id on emails (user_id) where user_id is not null;
 create index emails_recipient on emails (recipient);
 create index payments_user_id on payments (user_id) where user_id is not null;
 create index orders_email on orders (email);
+create index emails_order_id on emails (order_id) where order_id is not null;
+create index sessions_of_user on sessions (user_id);
+create index carts_user_id on carts (user_id) where user_id is not null;
+-- What the sweep looks for each minute.
+create index emails_queued on emails (created_at) where status = 'queued';
+create index emails_with_links on emails (kind, created_at) where html <> '';

@@ -1,5 +1,7 @@
 //! Erasing a person. What books and tax law want stays, without the person.
 
+use chrono::{DateTime, Utc};
+
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::{self, Identity};
@@ -25,14 +27,29 @@ pub async fn erase_own(
     auth::confirm(app, identity, password, code, meta).await?;
     // Where the request came from is personal too.
     let meta = RequestMeta { ip: None, user_agent: None, request_id: meta.request_id.clone() };
-    erase(app, identity.user_id, Some(identity), &meta).await
+    erase(app, identity.user_id, Some(identity), &meta, None).await
 }
 
-/// Erases a person, in one transaction.
+/// What the clean-up takes for a person whom nobody needs any more: not proven or not seen before these times.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// For an address that was never proven; none keeps it.
+    pub unverified_before: Option<DateTime<Utc>>,
+    /// For everybody; none keeps them.
+    pub unseen_before: Option<DateTime<Utc>>,
+}
+
+/// Erases a person, in one transaction. With `idle`, only one who still is, and has ordered nothing.
 ///
 /// # Errors
 /// `NotFound`; `Conflict` as [`erase_own`].
-pub async fn erase(app: &App, id: UserId, actor: Option<&Identity>, meta: &RequestMeta) -> Result<()> {
+pub async fn erase(
+    app: &App,
+    id: UserId,
+    actor: Option<&Identity>,
+    meta: &RequestMeta,
+    idle: Option<Idle>,
+) -> Result<()> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     auth::refuse_last_admin(&mut tx, id).await?;
@@ -40,6 +57,13 @@ pub async fn erase(app: &App, id: UserId, actor: Option<&Identity>, meta: &Reque
     // What was done under an address that nobody has proven may be another person's.
     let guest = person.verified.then_some(person.email.as_str());
     let orders = orders::lock_of_person(&mut tx, id, guest).await?;
+    if let Some(Idle { unverified_before, unseen_before }) = idle {
+        // He may have come back, or bought something, since he was listed.
+        let still = auth::is_forgettable(&mut tx, id, unverified_before, unseen_before).await?;
+        if !still || !orders.is_empty() {
+            return Ok(());
+        }
+    }
     let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
     let flagged = payments::flagged_of(&mut tx, &ids).await?;
     let is_open = |order: &&LockedOrder| is_under_way(order.status) || flagged.contains(&order.id);

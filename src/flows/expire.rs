@@ -1,6 +1,7 @@
 //! The clock's work: reservations and unpaid orders end, and rows that nobody needs any more go.
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::cancel;
@@ -40,6 +41,11 @@ async fn forget(app: &App) -> Result<()> {
     let mut connection = app.db.acquire().await?;
     idempotency::sweep(&mut connection, now).await?;
     carts::sweep_expired(&mut connection, now).await?;
+    // Longer than the tries of a delivery take.
+    let given_up = notifications::give_up(&mut connection, now - TimeDelta::hours(2)).await?;
+    if given_up > 0 {
+        tracing::error!(mails = given_up, "mails could not be delivered; `agape doctor` looks at the mail server");
+    }
     notifications::forget_links(&mut connection, &app.config.auth, now).await
 }
 

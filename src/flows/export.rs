@@ -20,13 +20,14 @@ pub async fn export(app: &App, identity: &Identity, meta: &RequestMeta) -> Resul
     let mut tx = app.db.begin().await?;
     let person = auth::lock_person(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
     let guest = person.verified.then_some(person.email.as_str());
-    let ids: Vec<_> = orders::lock_of_person(&mut tx, id, guest).await?.iter().map(|order| order.id).collect();
+    let (ids, orders): (Vec<_>, Vec<_>) =
+        orders::export(&mut tx, id, guest, &app.config.public_url()).await?.into_iter().unzip();
     let data = json!({
         "exportedAt": now,
         "account": auth::export(&mut tx, id).await?,
         "addresses": addresses::export(&mut tx, id).await?,
         "consents": privacy::export(&mut tx, id).await?,
-        "orders": orders::export(&mut tx, id, guest, &app.config.public_url()).await?,
+        "orders": orders,
         "payments": payments::export(&mut tx, &ids).await?,
         "cart": carts::export(&mut tx, id).await?,
         "mails": notifications::export(&mut tx, id, guest).await?,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::erase;
+use super::erase::{self, Idle};
 use crate::app::App;
 use crate::features::{audit, auth, notifications, orders};
 use crate::platform::error::{Error, Result};
@@ -26,8 +26,8 @@ impl Job<App> for Retention {
     const KIND: &'static str = "retention";
 
     async fn run(self, app: &App) -> Result<(), JobError> {
-        // One that fails must not keep the others from their work.
-        let results = [forget_accounts(app).await, forget_traces(app).await];
+        // One that fails must not keep the others from their work; accounts may be many, so they come last.
+        let results = [forget_traces(app).await, forget_accounts(app).await];
         results.into_iter().collect::<Result<()>>().map_err(JobError::from)
     }
 }
@@ -80,13 +80,17 @@ async fn forget_some(app: &App, trace: Trace, before: DateTime<Utc>) -> Result<i
 /// stays, until he asks himself.
 async fn forget_accounts(app: &App) -> Result<()> {
     let (config, now) = (&app.config.privacy, app.clock.now());
-    let (unverified, unseen) = (before(now, config.unverified_account_days), before(now, config.inactive_account_days));
+    let idle = Idle {
+        unverified_before: before(now, config.unverified_account_days),
+        unseen_before: before(now, config.inactive_account_days),
+    };
     let mut last = None;
     let mut failure = None;
     loop {
         let people = {
             let mut connection = app.db.acquire().await?;
-            let people = auth::forgettable(&mut connection, unverified, unseen, last, BATCH).await?;
+            let people =
+                auth::forgettable(&mut connection, idle.unverified_before, idle.unseen_before, last, BATCH).await?;
             let ids: Vec<_> = people.iter().map(|person| person.id).collect();
             let emails: Vec<_> = people.iter().map(|person| person.email.clone()).collect();
             let (buyers, guests) = orders::buyers(&mut connection, &ids, &emails).await?;
@@ -97,7 +101,7 @@ async fn forget_accounts(app: &App) -> Result<()> {
             people.into_iter().filter(move |person| !buyers.contains(&person.id) && !guests.contains(&person.email))
         };
         for person in people {
-            match erase::erase(app, person.id, None, &RequestMeta::system()).await {
+            match erase::erase(app, person.id, None, &RequestMeta::system(), Some(idle)).await {
                 Ok(()) | Err(Error::NotFound(_)) => {}
                 Err(error) => {
                     tracing::error!(user = %person.id, error = %error, "an account could not be forgotten");

@@ -72,12 +72,12 @@ pub struct Gate {
 
 /// Refuses whoever may not use a route, before anything of the request's body is read.
 pub async fn authorize(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let access = request
-        .extensions()
-        .get::<MatchedPath>()
-        .and_then(|path| gate.table.find(request.method(), path.as_str()))
-        // Pages, documents and assets are not in the table: they are for everybody.
-        .unwrap_or(Access::Open);
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if path.starts_with("/api/") && !gate.table.has(path) {
+        return Error::Forbidden("This address is in no document, so nobody may use it.".into()).into_response();
+    }
+    // Pages, documents and assets are not in the table: they are for everybody.
+    let access = gate.table.find(request.method(), path).unwrap_or(Access::Open);
     if access == Access::Open {
         return next.run(request).await;
     }

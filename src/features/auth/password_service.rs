@@ -1,6 +1,7 @@
 //! Passwords: forgotten, reset, changed, and asked for once more before something serious.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::extract::Identity;
@@ -87,6 +88,7 @@ pub(super) async fn change(
     let hash = app.hasher.hash(new.expose()).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    require_unchanged(&mut tx, actor, &known, now).await?;
     store::set_password(&mut tx, actor.user_id, &hash, now).await?;
     let others = Which::Others(actor.session_id);
     let ended = sessions_service::end(&mut tx, actor.user_id, others, "password_changed", now).await?;
@@ -129,6 +131,25 @@ pub(super) async fn require_password(
         ));
     }
     Err(Error::field(field, "is not right"))
+}
+
+/// Locks the account and sees to it that the password which was checked is still the one, and the session still lives: a
+/// hash takes long, and the owner may have taken his account back meanwhile.
+///
+/// # Errors
+/// `Unauthenticated`.
+pub(super) async fn require_unchanged(
+    tx: &mut PgConnection,
+    actor: &Identity,
+    checked: &Credentials,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let current = store::lock_credentials(tx, actor.user_id).await?;
+    let same = current.is_some_and(|current| current.password_hash == checked.password_hash);
+    if same && store::sessions::live_role(tx, actor.session_id, actor.user_id, now).await?.is_some() {
+        return Ok(());
+    }
+    Err(Error::Unauthenticated("Your sign-in is over. Please sign in again.".into()))
 }
 
 /// Counts a wrong password or code of somebody who is signed in, as at a login.

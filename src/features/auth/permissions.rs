@@ -114,6 +114,11 @@ impl AccessTable {
         Ok(Self(table))
     }
 
+    /// Whether the document has this path, with whatever methods.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
     /// What a request needs; none where the document has no such route.
     pub(super) fn find(&self, method: &Method, path: &str) -> Option<Access> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };

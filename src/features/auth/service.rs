@@ -15,6 +15,7 @@ use super::store::{self, NewUser, User};
 use super::two_factor_service;
 use crate::app::App;
 use crate::features::audit;
+use crate::limits;
 use crate::platform::crypto::{random_token, sha256};
 use crate::platform::error::{Error, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
@@ -222,6 +223,7 @@ pub(super) async fn login_second_step(app: &App, challenge: &str, code: &str, me
         tx.commit().await?;
         return Err(refusal());
     };
+    limits::check_account(app, &user.to_string())?;
     let proven = two_factor_service::prove(app, &mut tx, user, code, now).await?;
     if proven.is_none() || !store::accept_login(&mut tx, user, now).await? {
         fail(app, &mut tx, Some(user), Some(user), meta, now).await?;

@@ -7,7 +7,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 use super::extract::Identity;
 use super::jobs::{Notice, SendAccountMail};
-use super::password_service::{count_failure, require_password};
+use super::password_service::{count_failure, require_password, require_unchanged};
 use super::service::record;
 use super::sessions_service::{self, Which};
 use super::store::sessions;
@@ -93,9 +93,12 @@ pub(super) async fn set_up(app: &App, actor: &Identity, password: &str, meta: &R
         uri: totp.to_url().map_err(internal)?,
         qr_png: totp.to_qr_png().map_err(internal)?,
     };
-    if !store::set_secret(&mut *app.db.acquire().await?, actor.user_id, &sealed).await? {
+    let mut tx = app.db.begin().await?;
+    require_unchanged(&mut tx, actor, &known, app.clock.now()).await?;
+    if !store::set_secret(&mut tx, actor.user_id, &sealed).await? {
         return Err(Error::conflict("Two-factor sign-in is on already. Turn it off first to set it up anew."));
     }
+    tx.commit().await?;
     Ok(setup)
 }
 
@@ -185,8 +188,9 @@ async fn prove_again(
     meta: &RequestMeta,
     now: DateTime<Utc>,
 ) -> Result<crate::platform::db::Tx> {
-    require_password(app, actor.user_id, "password", password, meta).await?;
+    let checked = require_password(app, actor.user_id, "password", password, meta).await?;
     let mut tx = app.db.begin().await?;
+    require_unchanged(&mut tx, actor, &checked, now).await?;
     let known = store::find(&mut tx, actor.user_id).await?.ok_or(Error::NotFound("The account"))?;
     if known.enabled_at.is_none() {
         return Err(Error::conflict("Two-factor sign-in is not on."));
@@ -237,7 +241,8 @@ pub(super) async fn prove(
     code: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<Proof>> {
-    let known = store::find(tx, user).await?;
+    // The account first, as everywhere; and guesses at once are looked at one after the other.
+    let known = store::lock(tx, user).await?;
     // A locked account keeps its recovery codes.
     let usable =
         |known: &store::TwoFactor| known.enabled_at.is_some() && known.locked_until.is_none_or(|until| until <= now);

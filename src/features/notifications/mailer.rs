@@ -27,6 +27,10 @@ impl fmt::Debug for Mailer {
     }
 }
 
+fn is_our_fault(error: &lettre::transport::smtp::Error) -> bool {
+    error.status().is_some_and(|code| matches!(code.to_string().as_str(), "530" | "534" | "535" | "538"))
+}
+
 /// Why a mail was not delivered.
 #[derive(Debug)]
 pub(super) enum Undelivered {
@@ -73,7 +77,8 @@ impl Mailer {
         let sent = tokio::time::timeout(self.timeout, smtp.send(message)).await;
         match sent {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if error.is_permanent() => Err(Undelivered::Refused(error.into())),
+            // A wrong password of ours is no fault of the mail (RFC 4954, 6).
+            Ok(Err(error)) if error.is_permanent() && !is_our_fault(&error) => Err(Undelivered::Refused(error.into())),
             Ok(Err(error)) => Err(Undelivered::Later(match error.status() {
                 Some(code) => format!("answered {code}"),
                 None => "cannot be reached".into(),

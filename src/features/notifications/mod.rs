@@ -18,7 +18,7 @@ pub use jobs::DeliverMail;
 pub use mailbox::routes as mailbox_routes;
 pub use mailer::Mailer;
 pub use render::{Mail, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress};
-pub use store::{erase, export, sweep};
+pub use store::{erase, export, give_up, sweep};
 
 /// A mail to send.
 #[derive(Debug)]

@@ -82,6 +82,21 @@ pub(super) async fn finish(
     Ok(())
 }
 
+/// Marks mails as failed that wait since before `before`: their job has used up its tries.
+///
+/// # Errors
+/// The database's.
+pub async fn give_up(c: &mut PgConnection, before: DateTime<Utc>) -> sqlx::Result<u64> {
+    let given_up = sqlx::query!(
+        "update emails set status = 'failed', error = 'the mail server could not be reached in time'
+         where status = 'queued' and created_at < $1",
+        before,
+    )
+    .execute(c)
+    .await?;
+    Ok(given_up.rows_affected())
+}
+
 /// A mail in the mailbox's list.
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {

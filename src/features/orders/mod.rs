@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::platform::error::{Error, Result};
-use crate::platform::ids::UserId;
+use crate::platform::ids::{OrderId, UserId};
 
 pub use model::{Event, Order, OrderItem, PaymentMethod, ShippingMethod, Status};
 pub use store::{
@@ -24,7 +24,12 @@ pub use store::{
 ///
 /// # Errors
 /// The database's.
-pub async fn export(c: &mut PgConnection, user: UserId, guest: Option<&str>, base: &str) -> Result<Vec<Value>> {
+pub async fn export(
+    c: &mut PgConnection,
+    user: UserId,
+    guest: Option<&str>,
+    base: &str,
+) -> Result<Vec<(OrderId, Value)>> {
     let mut all = Vec::new();
     let mine = store::Which { user_id: Some(user), limit: 10_000, ..store::Which::default() };
     let mut orders = store::list(c, &mine).await?;
@@ -34,7 +39,7 @@ pub async fn export(c: &mut PgConnection, user: UserId, guest: Option<&str>, bas
     for order in orders {
         let timeline = store::timeline(c, order.id).await?;
         let view = model::OrderView::new(&order, base).with_timeline(timeline);
-        all.push(serde_json::to_value(view).map_err(Error::internal)?);
+        all.push((order.id, serde_json::to_value(view).map_err(Error::internal)?));
     }
     Ok(all)
 }

@@ -295,7 +295,7 @@ pub(super) async fn update_profile(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update users set name = coalesce($2, name), phone = case when $3 then $4 else phone end, updated_at = $5
-         where id = $1",
+         where id = $1 and erased_at is null",
         id.0,
         name,
         phone.is_some(),
@@ -396,6 +396,29 @@ pub async fn forgettable(
         limit,
     )
     .fetch_all(c)
+    .await
+}
+
+/// Whether a person whom [`forgettable`] gave may be forgotten still. His account is locked.
+///
+/// # Errors
+/// The database's.
+pub async fn is_forgettable(
+    c: &mut PgConnection,
+    id: UserId,
+    unverified_before: Option<DateTime<Utc>>,
+    unseen_before: Option<DateTime<Utc>>,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from users
+             where id = $3 and role = 'customer'
+               and (email_verified_at is null and greatest(created_at, last_seen_at) < $1
+                    or greatest(created_at, last_seen_at) < $2)) as "yes!""#,
+        unverified_before,
+        unseen_before,
+        id.0,
+    )
+    .fetch_one(c)
     .await
 }
 

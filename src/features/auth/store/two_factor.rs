@@ -28,6 +28,12 @@ pub(in crate::features::auth) async fn find(c: &mut PgConnection, user: UserId) 
     .await
 }
 
+/// The second factor of an account, which is locked until the transaction ends.
+pub(in crate::features::auth) async fn lock(c: &mut PgConnection, user: UserId) -> sqlx::Result<Option<TwoFactor>> {
+    sqlx::query!("select id from users where id = $1 for no key update", user.0).fetch_optional(&mut *c).await?;
+    find(c, user).await
+}
+
 /// Stores a secret that is not in force yet. False when one is.
 pub(in crate::features::auth) async fn set_secret(
     c: &mut PgConnection,
@@ -94,21 +100,24 @@ pub(in crate::features::auth) async fn reseal(
     Ok(())
 }
 
-/// Takes the second factor away. False when there is none.
+/// Takes the second factor away, from the sessions it was shown in too. False when there is none.
 pub(in crate::features::auth) async fn disable(
     c: &mut PgConnection,
     user: UserId,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
-    sqlx::query!("delete from recovery_codes where user_id = $1", user.0).execute(&mut *c).await?;
     let disabled = sqlx::query!(
         "update users set totp_secret = null, totp_enabled_at = null, totp_last_step = null, updated_at = $2
          where id = $1 and totp_enabled_at is not null",
         user.0,
         now,
     )
-    .execute(c)
+    .execute(&mut *c)
     .await?;
+    sqlx::query!("update sessions set two_factor = false where user_id = $1 and two_factor", user.0)
+        .execute(&mut *c)
+        .await?;
+    sqlx::query!("delete from recovery_codes where user_id = $1", user.0).execute(c).await?;
     Ok(disabled.rows_affected() == 1)
 }
 
