@@ -38,7 +38,7 @@ pub(super) fn run(config: &Config, args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     for key in keys.states(now) {
-        let from = key.not_before.map(|from| from.format("  since %Y-%m-%d %H:%M:%S UTC").to_string());
+        let from = key.not_before.map(|from| from.format("  signs from %Y-%m-%d %H:%M:%S UTC on").to_string());
         println!("{:<9} {}{}", key.state, key.kid, from.unwrap_or_default());
     }
     Ok(())

@@ -496,3 +496,14 @@ async fn entries_of_the_older_program_are_chained() {
     sqlx::query(named).execute(&shop.database.pool).await.unwrap();
     assert_eq!(assert_chain(&shop).await, before + 6);
 }
+
+/// A time that the database does not have is refused, not a failure.
+#[tokio::test]
+async fn odd_times_are_refused() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    for (query, field) in [("from=-4713-01-01T00:00:00Z", "from"), ("until=%2B262000-01-01T00:00:00Z", "until")] {
+        let answer = shop.get(&format!("/admin/audit?{query}")).token(&admin).send().await;
+        assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), [field], "{query}");
+    }
+}

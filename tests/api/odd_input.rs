@@ -47,3 +47,22 @@ async fn a_ghanaian_orders_with_the_number_as_it_is_dialled() {
     let mail = shop.database.text("select body_text from emails where kind = 'order_confirmation'").await.unwrap();
     assert!(mail.contains("Ghana"), "{mail}");
 }
+
+#[tokio::test]
+async fn a_list_is_not_taken_for_an_object() {
+    let shop = TestApp::start().await;
+    for body in [r#"["arr@example.com","Test@1234","Array",null,null]"#, " []"] {
+        let answer = shop.post("/auth/register").raw(body).send().await;
+        answer.expect_error(400, "VALIDATION_ERROR");
+        assert!(answer.body["message"].as_str().unwrap().contains("must be an object"), "{}", answer.text);
+    }
+    assert_eq!(shop.database.count("select count(*) from users").await, 0);
+}
+
+#[tokio::test]
+async fn answers_with_tokens_are_not_kept() {
+    let shop = TestApp::start().await;
+    let body = json!({"email": "ama@example.com", "password": "Test@1234", "name": "Ama"});
+    let answer = shop.post("/auth/register").json(&body).send().await;
+    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+}

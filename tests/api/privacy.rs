@@ -998,3 +998,22 @@ async fn where_staff_acted_from_is_theirs() {
     assert_eq!(shop.database.count(kept).await, 1);
     assert_chain(&shop).await;
 }
+
+/// Money that comes for an order of an erased person does not start a parcel to nobody: the staff is told to give it back.
+#[tokio::test]
+async fn money_after_an_erasure_is_flagged() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 9).await;
+    let ama = shop.customer(AMA).await;
+    let order = shop.order(&ama, &product, 2).await;
+    let payment = shop.initialize(&ama, &order).await;
+    erase(&shop, &ama).await.expect(200);
+    shop.pay(&payment).await;
+    shop.wait_for("the flag", || async {
+        shop.database.text("select flag_reason from payments where status = 'flagged'").await
+    })
+    .await;
+    assert_eq!(shop.database.text("select status from orders").await.as_deref(), Some("cancelled"));
+    assert_eq!(shop.available(&product).await, 9);
+}

@@ -1,7 +1,7 @@
 //! The audit log as staff read it.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::store::{self, Filter, Stored};
 use crate::app::App;
+use crate::platform::error::Error;
 use crate::platform::http::{Answer, Envelope, ErrorEnvelope, Query, ok};
 use crate::platform::ids::UserId;
 use crate::platform::page::PageQuery;
@@ -117,6 +118,12 @@ pub(super) async fn list_audit(
     Query(which): Query<ListAudit>,
 ) -> Answer<AuditData> {
     let page = page.check(&app.config.lists)?;
+    for (field, time) in [("from", which.from), ("until", which.until)] {
+        // Far outside of these the database has no times.
+        if time.is_some_and(|time| !(1970..=9999).contains(&time.year())) {
+            return Err(Error::field(field, "must be a time such as 2026-11-24T18:00:00Z"));
+        }
+    }
     let filter = Filter {
         actor: which.actor,
         action: which.action.as_deref(),

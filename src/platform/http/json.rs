@@ -17,6 +17,10 @@ const MAX_BYTES: usize = 32 * 1024;
 /// # Errors
 /// `Validation` with the path and the failure of each field.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    // Serde would take a list for an object, field by field.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Error::field("", "the body must be an object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => match deserializer.end() {

@@ -268,7 +268,9 @@ pub async fn entity_tags(request: Request, next: Next) -> Response {
     let has_no_body = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
     if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        // The answer to a sign-in has tokens.
+        let policy = if is_read { "private, no-cache" } else { "no-store" };
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(policy));
     }
     if has_no_body {
         // The answer with a body gets it from the compression, which does not look at this one (RFC 9110, 15.4.5).
