@@ -90,6 +90,7 @@ sections! {
     Limits { public_per_minute: u32, auth_per_minute: u32, admin_per_minute: u32, clients: usize, }
     Privacy {
         unverified_account_days: i64, inactive_account_days: i64, ended_session_days: i64, mail_days: i64,
+        visitor_consent_days: i64,
         audit_origin_days: i64,
     }
     Cart { guest_hours: i64, max_quantity: i32, }
@@ -463,6 +464,7 @@ impl Config {
             privacy.unverified_account_days,
             privacy.inactive_account_days,
             privacy.ended_session_days,
+            privacy.visitor_consent_days,
             privacy.mail_days,
             privacy.audit_origin_days,
         ];

@@ -129,7 +129,11 @@ async fn every_write_of_the_staff_is_on_record() {
     let (before, after) = states("update");
     assert_eq!((&before["price"], &before["version"]), (&json!(1_000), &json!(1)));
     assert_eq!((&after["price"], &after["version"]), (&json!(2_000), &json!(2)));
-    assert_eq!(states("lock").1, json!({"reason": "asked for it"}));
+    let (before, after) = states("lock");
+    assert_eq!(before, json!({"suspendedAt": null, "reason": null, "lockedUntil": null}));
+    assert!(after["suspendedAt"].is_string() && after["reason"] == "asked for it", "{after}");
+    assert_eq!(states("unlock"), (after, before));
+    assert_eq!(states("2fa"), (json!({"twoFactor": true}), json!({"twoFactor": false})));
     assert_eq!(states("role"), (json!({"role": "customer"}), json!({"role": "merchant"})));
     assert_eq!(states("session").1, json!({"sessions": [session]}));
     assert_eq!(states("sessions").1, json!({"sessions": []}));

@@ -153,6 +153,18 @@ pub struct LockedOrder {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+impl LockedOrder {
+    /// Whether the buyer was erased.
+    pub fn is_erased(&self) -> bool {
+        is_erased(&self.email)
+    }
+}
+
+/// Whether an order's address is one that [`pseudonymise`] gave it.
+pub fn is_erased(email: &str) -> bool {
+    email.ends_with("@erased.invalid")
+}
+
 /// Locks an order. Whoever changes an order, its reservations or its payments locks it first.
 ///
 /// # Errors
