@@ -8,6 +8,7 @@ use crate::features::notifications::DeliverMail;
 use crate::features::webhooks::ProcessWebhook;
 use crate::flows::expire::Sweep;
 use crate::flows::order_mail::SendOrderMail;
+use crate::flows::popularity::CountPopularity;
 use crate::flows::retention::Retention;
 use crate::platform::jobs::{Registry, Runner};
 
@@ -24,8 +25,10 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     registry.add::<SendAccountMail>()?;
     registry.add::<DeliverMail>()?;
     registry.add::<Retention>()?;
+    registry.add::<CountPopularity>()?;
     registry.add::<Sweep>()?;
     registry.every::<Sweep>(Duration::from_secs(app.config.jobs.sweep_seconds.max(1)), || Sweep {})?;
+    registry.every::<CountPopularity>(Duration::from_secs(60 * 60), || CountPopularity {})?;
     registry.every::<Retention>(Duration::from_secs(24 * 60 * 60), || Retention {})?;
     registry.start(&app.db, &app.config.jobs)
 }

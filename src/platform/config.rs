@@ -107,7 +107,7 @@ sections! {
         sweep_seconds: u64,
     }
     Cache { products: u64, product_seconds: u64, }
-    Lists { limit: i64, max_limit: i64, }
+    Lists { limit: i64, max_limit: i64, popular_days: i64, }
     Inventory { low_stock: i32, }
 }
 
@@ -422,6 +422,7 @@ impl Config {
             self.lists.limit > 0 && self.lists.limit <= self.lists.max_limit,
             "lists.limit: must be 1 to max_limit",
         );
+        require((1..=3_650).contains(&self.lists.popular_days), "lists.popular_days: must be 1 to 3650");
         require(
             self.auth.hash_memory_kib >= 8_192 && self.auth.hash_passes >= 1,
             "auth.hash_memory_kib: must be at least 8192, with at least one pass",

@@ -17,12 +17,13 @@ const PASSWORD: &str = "Test@1234";
 const NONSENSE: &str = "x.y.z";
 
 /// Open to everybody; a token is not looked at.
-const PUBLIC: [&str; 17] = [
+const PUBLIC: [&str; 19] = [
     "get_jwks",
     "get_product",
     "healthz",
     "list_categories",
     "list_products",
+    "list_related_products",
     "login",
     "login_second_step",
     "logout",
@@ -34,6 +35,7 @@ const PUBLIC: [&str; 17] = [
     "request_password_reset",
     "reset_password",
     "search_products",
+    "suggest_products",
     "track_order",
 ];
 

@@ -4,7 +4,7 @@ use agape::features::auth::Role;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{Answer, TestApp};
 
 /// Creates a product and gives its JSON.
 async fn create(shop: &TestApp, staff: &str, body: &Value) -> Value {
@@ -461,6 +461,13 @@ async fn sorts_sort() {
     }
 }
 
+/// Where a page stands, without the way to the next.
+fn numbers(answer: &Answer) -> Value {
+    let mut pagination = answer.body["pagination"].clone();
+    pagination.as_object_mut().unwrap().remove("nextCursor");
+    pagination
+}
+
 /// Pages neither overlap nor lose anything, also when all sort keys are equal, and their numbers are right.
 #[tokio::test]
 async fn pages_do_not_overlap() {
@@ -488,12 +495,12 @@ async fn pages_do_not_overlap() {
             let shown = answer.body["data"]["products"].as_array().unwrap();
             assert_eq!(shown.len(), if page < 5 { 5 } else { 3 }, "{sort} {page}");
             assert!(shown.iter().all(|p| seen.insert(p["sku"].to_string())), "{sort}: page {page} overlaps");
-            assert_eq!(answer.body["pagination"], json!({"page": page, "limit": 5, "total": 23, "totalPages": 5}));
+            assert_eq!(numbers(&answer), json!({"page": page, "limit": 5, "total": 23, "totalPages": 5}));
         }
         assert_eq!(seen.len(), 23, "{sort}");
     }
     let answer = shop.get("/products").send().await;
-    assert_eq!(answer.body["pagination"], json!({"page": 1, "limit": 20, "total": 23, "totalPages": 2}));
+    assert_eq!(numbers(&answer), json!({"page": 1, "limit": 20, "total": 23, "totalPages": 2}));
     let answer = shop.get("/products?page=9&limit=5").send().await;
     assert_eq!(answer.body["pagination"], json!({"page": 9, "limit": 5, "total": 23, "totalPages": 5}));
     assert_eq!(answer.expect(200)["products"], json!([]));

@@ -7,7 +7,7 @@ pub mod demo;
 mod http;
 pub mod import;
 mod import_service;
-mod list;
+mod listing;
 mod media;
 mod model;
 mod service;
@@ -20,15 +20,19 @@ use crate::app::App;
 
 pub use cache::ProductCache;
 pub use import_service::{ImportReport, ImportSettings, import_products};
+pub use listing::first_products as front_page;
+pub use listing::set_popularity;
 pub use media::routes as media_routes;
 pub use model::variant_name_of;
-pub use service::{count_products, front_page};
+pub use service::count_products;
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(http::list_products, admin_http::create_product))
-        .routes(routes!(http::search_products))
+        .routes(routes!(listing::http::list_products, admin_http::create_product))
+        .routes(routes!(listing::http::search_products))
+        .routes(routes!(listing::http::suggest_products))
+        .routes(routes!(listing::http::list_related_products))
         .routes(routes!(http::get_product, admin_http::update_product, admin_http::delete_product))
         .routes(routes!(categories::list_categories, categories::create_category))
 }

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::cache::CachedProduct;
-use super::list::{self, Filter, Sort};
 use super::model::{ImageType, Listed, OptionValue, ProductView};
 use super::store::{self, NewImage, ProductChange, ProductFields, VariantFields};
 use crate::app::App;
@@ -17,24 +16,12 @@ use crate::platform::crypto::sha256;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::{Envelope, RequestMeta};
 use crate::platform::ids::{CategoryId, ProductId};
-use crate::platform::page::{Page, Pagination};
 use crate::platform::text::slugify;
 
 /// One product, as `GET /products/{id}` answers it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct ProductData {
     pub(super) product: ProductView,
-}
-
-pub(super) async fn list_products(
-    app: &App,
-    filter: &Filter,
-    sort: Sort,
-    page: Page,
-) -> Result<(Vec<ProductView>, Pagination)> {
-    let (rows, total) = list::list(&mut *app.db.acquire().await?, filter, sort, page).await?;
-    let base = app.config.public_url();
-    Ok((rows.into_iter().map(|row| ProductView::new(row, &base)).collect(), page.of(total)))
 }
 
 /// A product for sale by id or slug, ready to be sent. Kept in memory until a write changes it.
@@ -57,29 +44,6 @@ pub(super) async fn get_product(app: &App, name: &str) -> Result<CachedProduct> 
 
 async fn find(connection: &mut PgConnection, name: &str, all: bool) -> Result<Listed> {
     store::find(connection, name.parse().ok(), name, all).await?.ok_or(Error::NotFound("The product"))
-}
-
-/// The first products of the demo's front page: title, picture, price.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn front_page(app: &App, limit: i64) -> Result<Vec<Value>> {
-    let page = Page { number: 1, limit };
-    let (rows, _) = list::list(&mut *app.db.acquire().await?, &Filter::default(), Sort::Newest, page).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let first = row.variants.iter().map(|v| v.price_minor).min().unwrap_or(row.price_minor);
-            json!({
-                "title": row.title,
-                "image_url": row.images.first().map(|image| image.url.clone()),
-                "price_minor": first,
-                "currency": row.currency,
-                "url": format!("/api/v1/products/{}", row.slug),
-                "from": row.variants.iter().any(|v| v.price_minor != first),
-            })
-        })
-        .collect())
 }
 
 /// How many products there are, archived ones included.

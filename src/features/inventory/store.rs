@@ -166,12 +166,12 @@ pub async fn take_for_late_payment(c: &mut PgConnection, order: OrderId, now: Da
 /// # Errors
 /// The database's.
 pub async fn lock_levels_of(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<()> {
-    let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
+    let ids: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
     sqlx::query!(
         "select variant_id from stock_levels
          where variant_id in (select variant_id from reservations where order_id = any($1) and status = 'held')
          order by variant_id for update",
-        &orders,
+        &ids,
     )
     .fetch_all(c)
     .await?;
