@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 pub struct TestDatabase {
     pub url: String,
     pub pool: PgPool,
-    name: String,
+    pub name: String,
 }
 
 /// The server that `make test` starts.
