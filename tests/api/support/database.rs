@@ -18,7 +18,7 @@ fn server() -> String {
     )
 }
 
-async fn connect(database: &str) -> PgConnection {
+pub async fn connect(database: &str) -> PgConnection {
     let options: PgConnectOptions = server().parse().unwrap();
     options.database(database).connect().await.unwrap()
 }

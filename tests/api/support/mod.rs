@@ -22,9 +22,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use client::{Answer, Call};
-pub use database::TestDatabase;
+pub use database::{TestDatabase, connect};
 pub use redis::TestRedis;
-pub use seed::{Product, address, charge_success};
+pub use seed::{PASSWORD, Product, address, charge_success};
 pub use smtp::FakeSmtp;
 
 /// The secret key of the sandbox.

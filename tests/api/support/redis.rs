@@ -65,15 +65,20 @@ impl TestRedis {
 }
 
 fn serve(dir: &Path, socket: &Path) -> Child {
-    let mut server = Command::new("redis-server")
-        .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-        .arg(socket)
-        .arg("--dir")
-        .arg(dir)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("these tests need redis-server or valkey-server under that name: run `make setup`");
+    let start = |program: &str| {
+        let mut command = Command::new(program);
+        command
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(socket)
+            .arg("--dir")
+            .arg(dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+    };
+    let mut server = start("redis-server")
+        .or_else(|_| start("valkey-server"))
+        .expect("these tests need a Redis or Valkey server; `make test` installs one where it knows how");
     let deadline = Instant::now() + Duration::from_secs(30);
     while std::os::unix::net::UnixStream::connect(socket).is_err() {
         assert!(server.try_wait().unwrap().is_none(), "the Redis server ended at once");
