@@ -151,7 +151,7 @@ impl Inner {
     async fn reconnect(&self) -> RedisResult<()> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(CONNECT_TIMEOUT));
+            .set_response_timeout(Some(CONNECT_TIMEOUT.max(self.timeout)));
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         redis::cmd("SET")
             .arg(format!("{}:alive", self.prefix))

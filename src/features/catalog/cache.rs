@@ -292,7 +292,8 @@ impl ProductCache {
     async fn forget_shared(&self, ids: &[Uuid]) -> bool {
         self.forget_here(ids).await;
         if !self.shared.is_used() {
-            return true;
+            // Another server may have Redis while this setting is brought in.
+            return false;
         }
         let is_told = self.shared.forget(ids).await;
         // What was filled from Redis in between.

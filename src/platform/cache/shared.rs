@@ -137,7 +137,7 @@ impl SharedCache {
     /// be told to try the same, and this one uses nothing of before.
     #[must_use]
     pub async fn forget(&self, ids: &[Uuid]) -> bool {
-        let Some(redis) = &self.redis else { return true };
+        let Some(redis) = &self.redis else { return false };
         for chunk in ids.chunks(CHUNK) {
             let mut delete = redis::cmd("DEL");
             for id in chunk {
@@ -155,7 +155,7 @@ impl SharedCache {
     /// Forgets everything. As [`Self::forget`].
     #[must_use]
     pub async fn forget_all(&self) -> bool {
-        let Some(redis) = &self.redis else { return true };
+        let Some(redis) = &self.redis else { return false };
         self.doubt();
         self.settle(redis).await
     }
