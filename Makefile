@@ -23,7 +23,8 @@ setup: ## see to it that PostgreSQL and Rust are there
 run: setup ## build and start the shop; pass options with ARGS="..."
 	cargo run --release --bin agape -- serve $(ARGS)
 
-test: setup ## run all tests, on a PostgreSQL server of their own
+test: ## run all tests, on PostgreSQL and Redis servers of their own
+	@scripts/setup.sh tests
 	@scripts/test.sh
 
 lint: ## check the formatting and what clippy has to say

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Sees to it that what a build and a run need is there: cargo, a C compiler and
-# the PostgreSQL server. Installs the latter two where it knows how, and only if
-# they are missing. Does nothing, quickly, if nothing is missing.
+# the PostgreSQL server; with `tests` as its argument, a Redis server too, which a
+# shop may have and the tests need. Installs all but cargo where it knows how, and
+# only if they are missing. Does nothing, quickly, if nothing is missing.
 set -euo pipefail
+
+tests=
+if [ "${1:-}" = tests ]; then tests=yes; fi
 
 oldest=15
 
@@ -40,6 +44,10 @@ has_postgres() {
 	return 1
 }
 
+has_redis() {
+	[ -z "$tests" ] || command -v redis-server >/dev/null || command -v valkey-server >/dev/null
+}
+
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
@@ -64,6 +72,10 @@ install_with_apt() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
 	as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get -q install -y --no-install-recommends "${packages[@]}"
+	if [[ " ${packages[*]} " == *" redis-server "* ]] && [ -d /run/systemd/system ]; then
+		# The tests start their own.
+		as_root systemctl disable --now --quiet redis-server
+	fi
 }
 
 command -v cargo >/dev/null ||
@@ -76,6 +88,7 @@ fi
 packages=()
 has_postgres || packages+=(postgresql)
 command -v cc >/dev/null || packages+=(build-essential)
+has_redis || packages+=(redis-server)
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 if command -v apt-get >/dev/null; then
@@ -86,11 +99,12 @@ elif [ "$(uname)" = Darwin ]; then
 	command -v brew >/dev/null ||
 		fail "no Homebrew to install PostgreSQL with; get it from https://brew.sh," \
 			"or PostgreSQL $oldest or newer in another way, and name its bin directory in PG_BIN"
-	brew install postgresql@17
+	has_postgres || brew install postgresql@17
+	has_redis || brew install redis
 else
-	fail "install the PostgreSQL server, $oldest or newer, and a C compiler" \
-		"(on Fedora: dnf install postgresql-server gcc; on Arch: pacman -S postgresql gcc;" \
-		"on Alpine: apk add postgresql build-base), then try again"
+	fail "install the PostgreSQL server, $oldest or newer, a C compiler, and for the tests Redis or Valkey" \
+		"(on Fedora: dnf install postgresql-server gcc valkey; on Arch: pacman -S postgresql gcc valkey;" \
+		"on Alpine: apk add postgresql build-base valkey), then try again"
 fi
 
 has_postgres || fail "the PostgreSQL of this system is older than $oldest;" \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the tests, then runs them on a throw-away PostgreSQL server.
+# Builds the tests, then runs them on a throw-away PostgreSQL server. Those of what
+# a shop with Redis keeps there run a second time, on a throw-away Redis server.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,8 +16,29 @@ else
 	build=("${tests[@]}" --no-run)
 fi
 
+with_postgres=(cargo run -q -p private-postgres --bin with-postgres --)
+
 "${build[@]}"
-cargo run -q -p private-postgres --bin with-postgres -- "${tests[@]}"
+"${with_postgres[@]}" "${tests[@]}"
+
+redis=$(command -v redis-server || command -v valkey-server)
+directory=$(mktemp -d)
+"$redis" --port 0 --save "" --dir "$directory" --unixsocket "$directory/redis.sock" >/dev/null &
+server=$!
+trap 'kill "$server" 2>/dev/null || true; rm -rf "$directory"' EXIT
+for _ in $(seq 100); do
+	if [ -S "$directory/redis.sock" ]; then break; fi
+	sleep 0.1
+done
+export AGAPE_TEST_REDIS=unix://$directory/redis.sock
+rooms="carts catalog concurrency http journey limits nodes orders sessions"
+if [ "${tests[1]}" = nextest ]; then
+	"${with_postgres[@]}" cargo nextest run --test api -E "test(/^(${rooms// /|})::/)"
+else
+	# shellcheck disable=SC2086 # one word a room
+	"${with_postgres[@]}" cargo test --test api -- $(printf '%s:: ' $rooms)
+fi
+unset AGAPE_TEST_REDIS
 if [ -n "${documentation+set}" ]; then
 	"${documentation[@]}"
 fi

@@ -9,6 +9,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::features::auth::{Hasher, LiveSessions, TokenKeys};
+use crate::features::carts::EmptyCarts;
 use crate::features::catalog::ProductCache;
 use crate::features::notifications::Mailer;
 use crate::platform::clock::Clock;
@@ -17,6 +18,8 @@ use crate::platform::crypto::Vault;
 use crate::platform::db::Db;
 use crate::platform::jobs::Waker;
 use crate::platform::rate_limit::RateLimiter;
+use crate::platform::redis::Redis;
+use crate::platform::signals::{Heard, Hearing, Signals, Topic};
 use crate::platform::telemetry;
 
 /// A handle to the application; cloning it is cheap.
@@ -30,6 +33,12 @@ pub struct Parts {
     pub config: Config,
     /// The database.
     pub db: Db,
+    /// Redis, where the shop has one.
+    pub redis: Option<Redis>,
+    /// Tells other processes what has changed.
+    pub signals: Signals,
+    /// Whether this process hears what others change.
+    pub hearing: Hearing,
     /// The time.
     pub clock: Clock,
     /// Hashes passwords, a few at a time.
@@ -44,6 +53,8 @@ pub struct Parts {
     pub live_sessions: LiveSessions,
     /// Products as they were last answered.
     pub product_cache: ProductCache,
+    /// Carts that are known to be empty.
+    pub empty_carts: EmptyCarts,
     /// Counts requests.
     pub rate_limiter: RateLimiter,
     /// Wakes the workers after a commit.
@@ -62,13 +73,14 @@ impl App {
     ///
     /// # Errors
     /// When the key cannot be read, or a setting is refused by the part it is for.
-    pub fn new(config: Config, db: Db, clock: Clock, signing_key: &Path) -> anyhow::Result<Self> {
+    pub fn new(config: Config, db: Db, redis: Option<Redis>, clock: Clock, signing_key: &Path) -> anyhow::Result<Self> {
         let make_key = config.auth.private_key_file.is_empty();
         let paystack = paystack::Client::new(paystack::ClientConfig {
             base_url: config.payments.paystack_url.clone(),
             timeout: Duration::from_secs(config.payments.timeout_seconds),
             ..paystack::ClientConfig::new(config.payments.paystack_secret_key.clone())
         })?;
+        let (signals, hearing) = (Signals::new(db.clone()), Hearing::default());
         Ok(Self(Arc::new(Parts {
             hasher: Hasher::new(&config.auth)?,
             token_keys: TokenKeys::load(signing_key, make_key, &config.auth)?,
@@ -78,17 +90,37 @@ impl App {
                 &config.auth.previous_encryption_key,
                 &config.server.data_dir.join("keys/encryption.key"),
             )?,
-            live_sessions: LiveSessions::new(&config.auth),
-            product_cache: ProductCache::new(&config.cache),
-            rate_limiter: RateLimiter::new(&config.limits),
+            live_sessions: LiveSessions::new(&config.auth, signals.clone(), hearing.clone()),
+            product_cache: ProductCache::new(&config.cache, redis.clone(), signals.clone(), hearing.clone()),
+            empty_carts: EmptyCarts::new(redis.clone(), signals.clone(), hearing.clone()),
+            rate_limiter: RateLimiter::new(&config.limits, redis.clone()),
             waker: Waker::default(),
             paystack,
             metrics: telemetry::init_metrics(),
             stopping: AtomicBool::new(false),
             config,
             db,
+            redis,
+            signals,
+            hearing,
             clock,
         })))
+    }
+
+    /// Takes a change that another process tells into all caches.
+    pub async fn hear(self, heard: Heard) {
+        match heard {
+            Heard::Anew => {
+                self.product_cache.start_anew();
+                self.empty_carts.start_anew();
+                self.live_sessions.start_anew();
+            }
+            Heard::Change(signal) => match signal.topic {
+                Topic::Products => self.product_cache.hear(signal.ids, signal.redis_missed).await,
+                Topic::Carts => self.empty_carts.hear(signal.ids).await,
+                Topic::Sessions => self.live_sessions.hear(signal.ids).await,
+            },
+        }
     }
 
     /// Whether the process is stopping and wants no more requests.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use futures::FutureExt;
 use paystack::sandbox::{Sandbox, SandboxConfig};
 use private_postgres::{Options, PrivatePostgres};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,7 +18,8 @@ use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::crypto::random_token;
 use crate::platform::db::{self, Db};
-use crate::platform::telemetry;
+use crate::platform::redis::Redis;
+use crate::platform::{signals, telemetry};
 use crate::{jobs, router};
 
 /// The name of the private database.
@@ -96,7 +98,8 @@ pub async fn build(mut config: Config, url: &str, clock: Clock) -> anyhow::Resul
     }
     let key = signing_key(&config);
     let db = Db::connect(&config.database, url).await?;
-    App::new(config, db, clock, &key)
+    let redis = Redis::connect(&config.redis).await?;
+    App::new(config, db, redis, clock, &key)
 }
 
 /// What to say when the private server of this data directory is in use: most likely somebody started AGAPE twice.
@@ -185,6 +188,9 @@ pub async fn serve(
     let upkeep = tokio::spawn(telemetry::keep_up(app.metrics.clone()));
     let keys = app.clone();
     let keys = tokio::spawn(async move { keys.token_keys.keep_fresh().await });
+    let hearer = app.clone();
+    let hear = move |heard| hearer.clone().hear(heard).boxed();
+    let ears = tokio::spawn(signals::listen(app.db.clone(), app.hearing.clone(), hear));
     let workers = jobs::start(app)?;
     let (drained, drain) = tokio::sync::oneshot::channel::<()>();
     let stopping = app.clone();
@@ -213,6 +219,7 @@ pub async fn serve(
     waker.abort();
     upkeep.abort();
     keys.abort();
+    ears.abort();
     // A request that was cut off may still hold a connection.
     let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
     Ok(())

@@ -41,7 +41,7 @@ const FREE_BELOW: &[&str] = &["/media/", "/assets/", "/.well-known/", "/docs/", 
 /// account, and all others by address.
 pub async fn limit_rates(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some((class, key)) = counted(&request) else { return next.run(request).await };
-    let verdict = app.rate_limiter.check(class, &key, app.clock.now());
+    let verdict = app.rate_limiter.check(class, &key, app.clock.now()).await;
     if !verdict.allowed {
         return refusal(class, &verdict).into_response();
     }
@@ -58,8 +58,8 @@ pub async fn limit_rates(State(app): State<App>, request: Request, next: Next) -
 ///
 /// # Errors
 /// `RateLimited` after too many attempts in a minute.
-pub fn check_account(app: &App, account: &str) -> Result<()> {
-    let verdict = app.rate_limiter.check(Class::Auth, &Key::account(account), app.clock.now());
+pub async fn check_account(app: &App, account: &str) -> Result<()> {
+    let verdict = app.rate_limiter.check(Class::Auth, &Key::account(account), app.clock.now()).await;
     if verdict.allowed { Ok(()) } else { Err(refusal(Class::Auth, &verdict)) }
 }
 

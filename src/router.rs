@@ -156,7 +156,7 @@ async fn healthz() -> axum::Json<Value> {
 
 /// Whether the process can serve
 #[utoipa::path(get, path = "/readyz", tag = "Operation", security(()), responses(
-    (status = 200, body = Value, description = "The database answers, its migrations are applied, and the process is not stopping"),
+    (status = 200, body = Value, description = "The database answers, its migrations are applied, and the process is not stopping. A Redis that does not answer is named, but the shop goes on without it"),
     (status = 503, body = Value, description = "What is not ready"),
 ))]
 async fn readyz(State(app): State<App>) -> Response {
@@ -167,9 +167,14 @@ async fn readyz(State(app): State<App>) -> Response {
     };
     let workers = if app.is_stopping() { "stopping" } else { "ok" };
     let ready = database == "ok" && workers == "ok";
+    let mut checks = json!({"database": database, "process": workers});
+    if let Some(redis) = &app.redis {
+        // Told, and no reason to get no requests: without Redis the shop goes on.
+        checks["redis"] = json!(if redis.is_up() { "ok" } else { "does not answer; the shop goes on without it" });
+    }
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if ready { "ready" } else { "not ready" };
-    (status, axum::Json(json!({"status": word, "checks": {"database": database, "process": workers}}))).into_response()
+    (status, axum::Json(json!({"status": word, "checks": checks}))).into_response()
 }
 
 /// Measurements in the format of Prometheus
@@ -179,6 +184,11 @@ async fn metrics(State(app): State<App>) -> Result<Response, Error> {
     ::metrics::gauge!("agape_db_connections", "state" => "open").set(f64::from(open));
     ::metrics::gauge!("agape_db_connections", "state" => "idle")
         .set(f64::from(u32::try_from(idle).unwrap_or(u32::MAX)));
+    ::metrics::gauge!("agape_hears_changes").set(if app.hearing.is_good() { 1.0 } else { 0.0 });
+    ::metrics::counter!("agape_product_reads_total").absolute(app.product_cache.reads());
+    if let Some(redis) = &app.redis {
+        ::metrics::gauge!("agape_redis_up").set(if redis.is_up() { 1.0 } else { 0.0 });
+    }
     app.metrics.run_upkeep();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response())
 }

@@ -93,6 +93,10 @@ async fn database(config: Config, url: &str) -> Vec<(&'static str, Finding)> {
             Err(error) => Err(error.to_string()),
         },
     ));
+    if let Some(redis) = &app.redis {
+        let finding = if redis.is_up() { Ok("answers".into()) } else { Err("does not answer (redis.url)".into()) };
+        findings.push(("redis", finding));
+    }
     findings.push(("mail", app.mailer.check().await.map_err(|error| format!("{error:#} (mail.smtp_url)"))));
     findings.push(("payments", Ok(if sandbox { "the built-in sandbox; no money moves" } else { "Paystack" }.into())));
     app.db.close().await;

@@ -16,7 +16,7 @@ use crate::platform::http::RequestMeta;
 /// `RateLimited` after too many.
 pub async fn export(app: &App, identity: &Identity, meta: &RequestMeta) -> Result<Value> {
     let (id, now) = (identity.user_id, app.clock.now());
-    limits::check_account(app, &id.to_string())?;
+    limits::check_account(app, &id.to_string()).await?;
     let mut tx = app.db.begin().await?;
     let person = auth::hold_person(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
     // What was done under an address may be another person's until its owner is proven.

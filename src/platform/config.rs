@@ -13,19 +13,21 @@ use toml::{Table, Value};
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Names that operators and platforms use anyway.
-const WELL_KNOWN: [(&str, &str); 6] = [
+const WELL_KNOWN: [(&str, &str); 7] = [
     ("AGAPE_ENV", "server.environment"),
     ("PORT", "server.port"),
     ("DATABASE_URL", "database.url"),
     ("PG_BIN", "database.bin_dir"),
+    ("REDIS_URL", "redis.url"),
     ("PAYSTACK_SECRET_KEY", "payments.paystack_secret_key"),
     ("AGAPE_DATA_DIR", "server.data_dir"),
 ];
 
 /// Keys whose values never print.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "mail.smtp_url",
     "database.url",
+    "redis.url",
     "auth.encryption_key",
     "auth.previous_encryption_key",
     "payments.paystack_secret_key",
@@ -39,6 +41,7 @@ pub struct Config {
     pub server: Server,
     pub log: Log,
     pub database: Database,
+    pub redis: Redis,
     pub store: Store,
     pub auth: Auth,
     pub limits: Limits,
@@ -75,6 +78,7 @@ sections! {
         url: SecretString, pool_min: u32, pool_max: u32, hot_pool_max: u32, acquire_timeout_ms: u64,
         statement_timeout_ms: u64, lock_timeout_ms: u64, idle_in_transaction_timeout_ms: u64, bin_dir: String,
     }
+    Redis { url: SecretString, prefix: String, timeout_ms: u64, }
     Store {
         name: String, url: String, currency: String, support_email: String, accent: String, logo_url: String, address: String,
         utc_offset_minutes: i32, demo_data: bool,
@@ -244,6 +248,7 @@ fn check_section(name: &str, section: &Value) -> Result<(), String> {
         "server" => parse::<Server>(name, section),
         "log" => parse::<Log>(name, section),
         "database" => parse::<Database>(name, section),
+        "redis" => parse::<Redis>(name, section),
         "store" => parse::<Store>(name, section),
         "auth" => parse::<Auth>(name, section),
         "limits" => parse::<Limits>(name, section),
@@ -368,6 +373,19 @@ impl Config {
                     && database.parse::<sqlx::postgres::PgConnectOptions>().is_ok(),
             "database.url: must be like postgres://user:password@host/database (DATABASE_URL)",
         );
+        let redis = self.redis.url.expose_secret();
+        require(
+            redis.is_empty()
+                || url::Url::parse(redis)
+                    .is_ok_and(|u| matches!(u.scheme(), "redis" | "rediss" | "unix" | "redis+unix"))
+                    && redis::IntoConnectionInfo::into_connection_info(redis).is_ok(),
+            "redis.url: must be like redis://user:password@host:6379/0, rediss://… with TLS, or unix:///path (REDIS_URL)",
+        );
+        require(
+            !self.redis.prefix.is_empty() && self.redis.prefix.bytes().all(|b| b.is_ascii_graphic()),
+            "redis.prefix: must be one word",
+        );
+        require((1..=5_000).contains(&self.redis.timeout_ms), "redis.timeout_ms: must be 1 to 5000");
         require(self.database.pool_min <= self.database.pool_max, "database.pool_min: must not exceed pool_max");
         require(self.database.pool_max >= 2, "database.pool_max: must be at least 2");
         require(self.database.hot_pool_max >= 1, "database.hot_pool_max: must be at least 1");
@@ -561,6 +579,18 @@ mod tests {
     }
 
     #[test]
+    fn the_address_of_redis_is_checked_and_never_quoted() {
+        for good in ["redis://localhost", "rediss://:secret@cache.example.com:6380/2", "unix:///run/redis.sock"] {
+            assert!(Settings::load(None, &env(&[("REDIS_URL", good)])).unwrap().config().is_ok(), "{good}");
+        }
+        for bad in ["http://:secret@h", "secret", "redis://h/secret"] {
+            let faults = Settings::load(None, &env(&[("REDIS_URL", bad)])).unwrap().config().unwrap_err().0;
+            assert!(faults[0].starts_with("redis.url: must be like"), "{bad}: {faults:?}");
+            assert!(!faults[0].contains("secret"), "{faults:?}");
+        }
+    }
+
+    #[test]
     fn production_lists_everything_that_is_missing() {
         let settings = Settings::load(None, &env(&[("AGAPE_ENV", "production")])).unwrap();
         let faults = settings.config().unwrap_err().0;
@@ -579,7 +609,11 @@ mod tests {
 
     #[test]
     fn secrets_do_not_print() {
-        let vars = env(&[("DATABASE_URL", "postgres://u:hunter2@h/d"), ("PAYSTACK_SECRET_KEY", "sk_test_hunter2")]);
+        let vars = env(&[
+            ("DATABASE_URL", "postgres://u:hunter2@h/d"),
+            ("REDIS_URL", "rediss://:hunter2@h/0"),
+            ("PAYSTACK_SECRET_KEY", "sk_test_hunter2"),
+        ]);
         let settings = Settings::load(None, &vars).unwrap();
         assert!(!settings.masked().contains("hunter2"));
         assert!(!format!("{:?}", settings.config().unwrap()).contains("hunter2"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, PgPool, Postgres};
 
 use super::config::Database as Config;
@@ -28,6 +28,7 @@ const MIGRATION_LOCK: i64 = 0x41_47_41_50_45;
 pub struct Db {
     pool: PgPool,
     hot: PgPool,
+    notifier: PgPool,
 }
 
 /// How long an idle connection is trusted without a question.
@@ -163,6 +164,7 @@ impl Db {
         // The pool would try again until its time is up; one try says at once what is wrong.
         first_connection(options.clone()).await?.close().await?;
         Ok(Self {
+            notifier: pool(config, 0, 1).connect_lazy_with(options.clone()),
             pool: pool(config, config.pool_min, config.pool_max).connect_with(options).await?,
             hot: pool(config, 1, config.hot_pool_max).connect_lazy_with(hot),
         })
@@ -182,6 +184,36 @@ impl Db {
     /// As [`Self::acquire`].
     pub async fn acquire_hot(&self) -> Result<Connection> {
         Connection::of(&self.hot).await
+    }
+
+    /// The connection that tells other processes what has changed, which must not wait for requests.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub(super) async fn acquire_notifier(&self) -> Result<Connection> {
+        Connection::of(&self.notifier).await
+    }
+
+    /// A connection of its own that listens to a channel. When it is lost, it says so and does not connect again by itself.
+    ///
+    /// # Errors
+    /// When the server does not answer in time, or refuses.
+    pub(super) async fn listener(&self, channel: &str) -> sqlx::Result<PgListener> {
+        let options = self.pool.connect_options().as_ref().clone().application_name("agape listener");
+        let connect = async {
+            let pool = PgPoolOptions::new()
+                .max_connections(1)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .acquire_timeout(CONNECT_TIMEOUT)
+                .connect_lazy_with(options);
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.eager_reconnect(false);
+            listener.ignore_pool_close_event(true);
+            listener.listen(channel).await?;
+            Ok(listener)
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Begins a transaction.
@@ -205,7 +237,13 @@ impl Db {
     /// Closes the pools after the last use.
     pub async fn close(&self) {
         self.hot.close().await;
+        self.notifier.close().await;
         self.pool.close().await;
+    }
+
+    /// Whether the pools are closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
     }
 
     /// Answers when the database does.

@@ -1,6 +1,7 @@
 //! What every feature stands on, and what knows no feature.
 
 pub mod address;
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod crypto;
@@ -15,5 +16,7 @@ pub mod money;
 pub mod network;
 pub mod page;
 pub mod rate_limit;
+pub mod redis;
+pub mod signals;
 pub mod telemetry;
 pub mod text;

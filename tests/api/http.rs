@@ -366,7 +366,8 @@ async fn readiness_ends_when_the_stop_begins() {
     shop.app.begin_stop();
     let answer = shop.get("//readyz").send().await;
     assert_eq!((answer.status, &answer.body["status"]), (503, &json!("not ready")));
-    assert_eq!(answer.body["checks"], json!({"database": "ok", "process": "stopping"}));
+    let checks = &answer.body["checks"];
+    assert_eq!((&checks["database"], &checks["process"]), (&json!("ok"), &json!("stopping")));
     assert_eq!(shop.get("//healthz").send().await.status, 200);
 }
 

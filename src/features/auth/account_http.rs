@@ -254,7 +254,7 @@ pub(super) async fn request_password_reset(
     meta: RequestMeta,
     body: Body<RequestPasswordReset>,
 ) -> Answer<Empty> {
-    limits::check_account(&app, body.value.email.as_str())?;
+    limits::check_account(&app, body.value.email.as_str()).await?;
     password_service::request_reset(&app, &body.value.email, &meta).await?;
     Ok(deleted("If this address has an account, a mail with a link is on its way."))
 }

@@ -209,7 +209,7 @@ pub(super) async fn register(
 ) -> Result<(CookieJar, Reply<SessionView>)> {
     let Register { email, password, name, phone, phone_country } = body.value;
     let phone = phone.map(|phone| resolve(&phone, phone_country.as_ref())).transpose()?;
-    limits::check_account(&app, email.as_str())?;
+    limits::check_account(&app, email.as_str()).await?;
     let signed_in = service::register(&app, Registration { email, password, name, phone }, &meta).await?;
     let (jar, view) = session(&app, jar, wants_body(&headers), signed_in);
     Ok((jar, created(view).say("Welcome! Please confirm your e-mail address with the link we have sent you.")))
@@ -233,7 +233,7 @@ pub(super) async fn login(
 ) -> Result<(CookieJar, Reply<LoginView>)> {
     let Login { email, password } = body.value;
     check_password_size("password", &password)?;
-    limits::check_account(&app, email.trim())?;
+    limits::check_account(&app, email.trim()).await?;
     match service::login(&app, &email, &password, &meta).await? {
         LoginOutcome::SignedIn(signed_in) => {
             let (jar, view) = session(&app, jar, wants_body(&headers), *signed_in);
@@ -376,7 +376,7 @@ pub(super) async fn verify_email(State(app): State<App>, caller: Caller, body: B
     (status = 409, body = ErrorEnvelope, description = "The address is confirmed already"),
 ))]
 pub(super) async fn resend_verification(State(app): State<App>, identity: Identity) -> Answer<Empty> {
-    limits::check_account(&app, &identity.user_id.to_string())?;
+    limits::check_account(&app, &identity.user_id.to_string()).await?;
     service::resend_verification(&app, identity.user_id).await?;
     Ok(deleted("We have sent you a new link."))
 }

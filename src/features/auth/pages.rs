@@ -123,7 +123,7 @@ async fn send_link(State(app): State<App>, meta: RequestMeta, form: axum::Form<A
             return pages::respond(&app.config, "forgot_password.html", &page);
         }
     };
-    limits::check_account(&app, email.as_str())?;
+    limits::check_account(&app, email.as_str()).await?;
     password_service::request_reset(&app, &email, &meta).await?;
     let page = Page { state: "sent", minutes: app.config.auth.reset_minutes, ..Page::NONE };
     pages::respond(&app.config, "forgot_password.html", &page)

@@ -113,7 +113,7 @@ pub(super) async fn require_password(
     password: &str,
     meta: &RequestMeta,
 ) -> Result<Credentials> {
-    limits::check_account(app, &user.to_string())?;
+    limits::check_account(app, &user.to_string()).await?;
     let known = store::credentials_of(&mut *app.db.acquire().await?, user).await?;
     let right = app.hasher.verify(password, known.as_ref().map(|known| known.password_hash.as_str())).await?;
     let now = app.clock.now();

@@ -223,7 +223,7 @@ pub(super) async fn login_second_step(app: &App, challenge: &str, code: &str, me
         tx.commit().await?;
         return Err(refusal());
     };
-    limits::check_account(app, &user.to_string())?;
+    limits::check_account(app, &user.to_string()).await?;
     let proven = two_factor_service::prove(app, &mut tx, user, code, now).await?;
     if proven.is_none() || !store::accept_login(&mut tx, user, now).await? {
         fail(app, &mut tx, Some(user), Some(user), meta, now).await?;

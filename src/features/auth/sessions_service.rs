@@ -1,9 +1,6 @@
 //! Sessions: whether one lives, the list of one's own, and their end.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
-use moka::future::Cache;
 use sqlx::PgConnection;
 
 use super::extract::Identity;
@@ -12,45 +9,9 @@ use super::permissions::Permission;
 use super::store::sessions::{self as store, Session};
 use crate::app::App;
 use crate::features::audit;
-use crate::platform::config::Auth;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::ids::{SessionId, UserId};
-
-/// Customers' sessions that were found alive a moment ago. An access token lives for minutes and carries its own proof;
-/// this bounds how long it may outlive a session that another node has ended.
-#[derive(Clone, Debug)]
-pub struct LiveSessions(Option<Cache<SessionId, ()>>);
-
-impl LiveSessions {
-    /// Empty. With a time of 0 every request asks the database.
-    pub fn new(config: &Auth) -> Self {
-        let age = Duration::from_secs(config.session_check_seconds);
-        Self((!age.is_zero()).then(|| Cache::builder().max_capacity(100_000).time_to_live(age).build()))
-    }
-
-    async fn has(&self, id: SessionId) -> bool {
-        match &self.0 {
-            Some(cache) => cache.get(&id).await.is_some(),
-            None => false,
-        }
-    }
-
-    async fn put(&self, id: SessionId) {
-        if let Some(cache) = &self.0 {
-            cache.insert(id, ()).await;
-        }
-    }
-
-    /// Call it after the commit that ended the sessions.
-    pub async fn forget(&self, ids: &[SessionId]) {
-        if let Some(cache) = &self.0 {
-            for id in ids {
-                cache.invalidate(id).await;
-            }
-        }
-    }
-}
 
 /// Refuses a token whose session is over, whose account is suspended or gone, or whose role is not the account's any more.
 pub(super) async fn require_live(app: &App, identity: &Identity) -> Result<()> {
@@ -59,13 +20,14 @@ pub(super) async fn require_live(app: &App, identity: &Identity) -> Result<()> {
     if !is_staff && app.live_sessions.has(identity.session_id).await {
         return Ok(());
     }
+    let epoch = app.live_sessions.epoch();
     let mut connection = app.db.acquire().await?;
     let role = store::live_role(&mut connection, identity.session_id, identity.user_id, app.clock.now()).await?;
     if role != Some(identity.role) {
         return Err(Error::Unauthenticated("Your sign-in is over. Please sign in again.".into()));
     }
     if !is_staff {
-        app.live_sessions.put(identity.session_id).await;
+        app.live_sessions.put(identity.session_id, &epoch).await;
     }
     Ok(())
 }
@@ -127,7 +89,7 @@ impl Which {
     }
 }
 
-/// Ends sessions in the caller's transaction. After its commit, hand the result to [`LiveSessions::forget`].
+/// Ends sessions in the caller's transaction. After its commit, hand the result to [`super::LiveSessions::forget`].
 pub(super) async fn end(
     tx: &mut PgConnection,
     user: UserId,
@@ -140,7 +102,7 @@ pub(super) async fn end(
 }
 
 /// Ends all sessions of an account that is going to be erased. After the commit, hand the result to
-/// [`LiveSessions::forget`].
+/// [`super::LiveSessions::forget`].
 ///
 /// # Errors
 /// The database's.

@@ -108,7 +108,7 @@ pub(super) async fn set_up(app: &App, actor: &Identity, password: &str, meta: &R
 /// # Errors
 /// `Validation` of `code`; `Conflict` when it is on, or was not set up.
 pub(super) async fn enable(app: &App, actor: &Identity, code: &str, meta: &RequestMeta) -> Result<Vec<String>> {
-    limits::check_account(app, &actor.user_id.to_string())?;
+    limits::check_account(app, &actor.user_id.to_string()).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let known = store::find(&mut tx, actor.user_id).await?.ok_or(Error::NotFound("The account"))?;

@@ -1,5 +1,6 @@
 //! Carts of guests and of accounts.
 
+mod cache;
 mod http;
 mod model;
 mod owner;
@@ -11,6 +12,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub use cache::EmptyCarts;
 pub use owner::Owner;
 pub use store::{CartLine, erase, export, open_cart_lines, sweep_expired};
 

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::cache::Known;
 use super::model::CartView;
 use super::owner::Owner;
 use super::store::{self, Locked};
@@ -11,7 +12,14 @@ use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::ids::{CartItemId, ProductId, VariantId};
 
 pub(super) async fn get_cart(app: &App, owner: &Owner) -> Result<CartView> {
+    let token = match app.empty_carts.find(owner).await {
+        Known::Empty => return view(app, Vec::new()),
+        Known::Nothing(token) => token,
+    };
     let lines = store::open_cart_lines(&mut *app.db.acquire().await?, owner, app.clock.now()).await?;
+    if let Some(token) = token.filter(|_| lines.is_empty()) {
+        app.empty_carts.put(owner, &token).await;
+    }
     view(app, lines)
 }
 
@@ -127,5 +135,8 @@ pub(super) async fn clear(app: &App, owner: &Owner) -> Result<CartView> {
 async fn finish(app: &App, mut tx: Tx, owner: &Owner, now: DateTime<Utc>) -> Result<CartView> {
     let lines = store::open_cart_lines(&mut tx, owner, now).await?;
     tx.commit().await?;
+    if !lines.is_empty() {
+        app.empty_carts.forget(owner).await;
+    }
     view(app, lines)
 }

@@ -1,24 +1,30 @@
-//! Products as they were last answered, ready to be sent.
+//! Products as they were last answered, ready to be sent: in memory, and in Redis where there is one.
 //!
-//! A write on this node removes its product before its own answer leaves. A reader that loaded the product before
-//! that write and stores it after would bring the old state back; the epochs tell him.
+//! A change removes its products here, in Redis and on every other server before its own answer leaves. A reader that loaded
+//! a product before that and stores it after would bring the old state back; epochs and tokens tell him. Many who want the
+//! same product at once load it once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use moka::Expiry;
 use moka::future::Cache;
+use uuid::Uuid;
 
+use crate::platform::cache::{Epoch, Epochs, Flights, Found, SharedCache};
 use crate::platform::config::Cache as Config;
+use crate::platform::error::{Error, Result};
 use crate::platform::ids::ProductId;
-
-/// Writes are counted in this many groups of products, so that an order keeps few other readers from storing.
-const GROUPS: usize = 64;
+use crate::platform::redis::Redis;
+use crate::platform::signals::{Hearing, Signal, Signals, Topic};
 
 /// An answer that was sent before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CachedProduct {
     pub id: ProductId,
     pub slug: Arc<str>,
@@ -26,11 +32,68 @@ pub(super) struct CachedProduct {
     pub body: Bytes,
     /// Its entity tag, weak and quoted.
     pub etag: HeaderValue,
+    /// How long it may be kept; none: as long as products are.
+    pub rest: Option<Duration>,
 }
 
-/// The state of the cache at some moment.
+impl CachedProduct {
+    fn is_named(&self, name: &str) -> bool {
+        *self.slug == *name || name.parse() == Ok(self.id)
+    }
+
+    /// As Redis keeps it. Neither slug nor tag has the end of a line.
+    fn encode(&self) -> Vec<u8> {
+        [self.slug.as_bytes(), self.etag.as_bytes(), &self.body[..]].join(&b'\n')
+    }
+
+    fn decode(id: ProductId, entry: &[u8], rest: Duration) -> Option<Self> {
+        let mut parts = entry.splitn(3, |byte| *byte == b'\n');
+        let (slug, etag, body) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self {
+            id,
+            slug: std::str::from_utf8(slug).ok()?.into(),
+            body: Bytes::copy_from_slice(body),
+            etag: HeaderValue::from_bytes(etag).ok()?,
+            rest: Some(rest),
+        })
+    }
+}
+
+/// Keeps each product as long as it may be kept.
+struct Age(Duration);
+
+impl Expiry<ProductId, CachedProduct> for Age {
+    fn expire_after_create(&self, _: &ProductId, product: &CachedProduct, _: Instant) -> Option<Duration> {
+        Some(product.rest.map_or(self.0, |rest| rest.min(self.0)))
+    }
+
+    fn expire_after_update(
+        &self,
+        id: &ProductId,
+        product: &CachedProduct,
+        now: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(id, product, now)
+    }
+}
+
+/// What a load gave, and when it began.
 #[derive(Clone, Debug)]
-pub(super) struct Epoch([u64; GROUPS]);
+struct Loaded {
+    epoch: Epoch,
+    product: Result<Option<CachedProduct>, Arc<Error>>,
+}
+
+impl Loaded {
+    /// Whether it knows every change before `moment`. What failed is not tried again by all who waited.
+    fn suits(&self, moment: &Epoch) -> bool {
+        match &self.product {
+            Ok(product) => self.epoch.knows(moment, product.as_ref().map(|product| product.id.0)),
+            Err(_) => true,
+        }
+    }
+}
 
 /// The cache.
 #[derive(Clone, Debug)]
@@ -40,72 +103,215 @@ pub struct ProductCache {
     by_slug: Cache<String, ProductId>,
     /// Nothing is kept when this is false.
     is_on: bool,
-    epochs: Arc<[AtomicU64; GROUPS]>,
+    epochs: Epochs,
+    under_way: Flights<Loaded>,
+    shared: SharedCache,
+    signals: Signals,
+    hearing: Hearing,
+    reads: Arc<AtomicU64>,
 }
 
 impl ProductCache {
     /// An empty cache. Room for no product turns it off.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, redis: Option<Redis>, signals: Signals, hearing: Hearing) -> Self {
         let age = Duration::from_secs(config.product_seconds);
+        let is_on = config.products > 0;
         Self {
-            by_id: Cache::builder().max_capacity(config.products).time_to_live(age).build(),
+            by_id: Cache::builder().max_capacity(config.products).expire_after(Age(age)).build(),
             by_slug: Cache::new(config.products),
-            is_on: config.products > 0,
-            epochs: Arc::new([const { AtomicU64::new(0) }; GROUPS]),
+            is_on,
+            epochs: Epochs::default(),
+            under_way: Flights::default(),
+            shared: SharedCache::new(redis.filter(|_| is_on), "product", age, hearing.clone()),
+            signals,
+            hearing,
+            reads: Arc::default(),
         }
     }
 
-    /// A product by its id or slug.
-    pub(super) async fn get(&self, name: &str) -> Option<CachedProduct> {
+    /// How often the database was asked for a product.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// A product by its id or slug: from memory, from Redis, or by `read` from the database. None where there is none; that
+    /// is told only to those who asked at the same time.
+    pub(super) async fn get(
+        &self,
+        name: &str,
+        read: impl Fn() -> BoxFuture<'static, Result<Option<CachedProduct>>>,
+    ) -> Result<Option<CachedProduct>> {
+        if !self.hearing.is_good() {
+            // Whoever does not hear of changes must not even take what another request has just read.
+            self.count_read();
+            return read().await;
+        }
+        if let Some(product) = self.kept(name).await {
+            return Ok(Some(product));
+        }
+        let moment = self.epochs.now();
+        let load = || self.load(name.to_owned(), read()).boxed();
+        let loaded = self.under_way.join(name, |loaded| loaded.suits(&moment), load).await;
+        loaded.product.map_err(|error| match &*error {
+            Error::Unavailable(_) => Error::Unavailable(error.into()),
+            _ => Error::internal(error),
+        })
+    }
+
+    fn load(
+        &self,
+        name: String,
+        read: BoxFuture<'static, Result<Option<CachedProduct>>>,
+    ) -> impl Future<Output = Loaded> + use<> {
+        let this = self.clone();
+        async move {
+            let epoch = this.epochs.now();
+            let product = this.fill(&name, &epoch, read).await.map_err(Arc::new);
+            Loaded { epoch, product }
+        }
+    }
+
+    async fn fill(
+        &self,
+        name: &str,
+        epoch: &Epoch,
+        read: BoxFuture<'static, Result<Option<CachedProduct>>>,
+    ) -> Result<Option<CachedProduct>> {
+        let id = self.id_of(name).await;
+        let mut token = None;
+        if let Some(id) = id {
+            match self.shared.get(id.0).await {
+                Found::Entry(entry, rest) => {
+                    if let Some(product) = CachedProduct::decode(id, &entry, rest).filter(|found| found.is_named(name))
+                    {
+                        self.put(product.clone(), epoch).await;
+                        return Ok(Some(product));
+                    }
+                }
+                Found::Nothing(given) => token = Some(given),
+                Found::Off => {}
+            }
+        }
+        self.count_read();
+        let Some(product) = read.await? else { return Ok(None) };
+        if let Some(token) = token.filter(|_| id == Some(product.id)) {
+            self.shared.put(product.id.0, &token, &product.encode()).await;
+        }
+        self.put(product.clone(), epoch).await;
+        Ok(Some(product))
+    }
+
+    fn count_read(&self) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn id_of(&self, name: &str) -> Option<ProductId> {
+        match name.parse() {
+            Ok(id) => Some(id),
+            Err(_) => self.by_slug.get(name).await,
+        }
+    }
+
+    async fn kept(&self, name: &str) -> Option<CachedProduct> {
         if !self.is_on {
             return None;
         }
-        if let Ok(id) = name.parse::<ProductId>() {
-            return self.by_id.get(&id).await;
-        }
-        let id = self.by_slug.get(name).await?;
-        self.by_id.get(&id).await.filter(|product| *product.slug == *name)
+        let id = self.id_of(name).await?;
+        self.by_id.get(&id).await.filter(|product| product.is_named(name))
     }
 
-    /// Take it before the database is read, and give it to [`Self::put`].
-    pub(super) fn epoch(&self) -> Epoch {
-        Epoch(std::array::from_fn(|group| self.epochs[group].load(Ordering::Acquire)))
-    }
-
-    pub(super) async fn put(&self, product: CachedProduct, epoch: &Epoch) {
-        let (id, group) = (product.id, group_of(product.id));
-        let is_fresh = || self.epochs[group].load(Ordering::Acquire) == epoch.0[group];
-        if !self.is_on || !is_fresh() {
+    async fn put(&self, product: CachedProduct, epoch: &Epoch) {
+        let id = product.id;
+        if !self.is_on || !self.epochs.is_current(id.0, epoch) {
             return;
         }
         self.by_slug.insert(product.slug.to_string(), id).await;
         self.by_id.insert(id, product).await;
-        // A write may have come between the check and the insert.
-        if !is_fresh() {
+        // A change may have come between the check and the insert.
+        if !self.epochs.is_current(id.0, epoch) {
             self.by_id.invalidate(&id).await;
         }
     }
 
-    /// Forgets these products. Call it after the commit and before the answer.
+    /// Forgets these products, on every server. Call it after the commit, and wait for it before the answer.
     pub async fn forget(&self, products: &[ProductId]) {
-        for id in products {
-            self.epochs[group_of(*id)].fetch_add(1, Ordering::AcqRel);
-            self.by_id.invalidate(id).await;
+        if products.is_empty() {
+            return;
+        }
+        let (this, ids) = (self.clone(), products.iter().map(|id| id.0).collect::<Vec<_>>());
+        // In a task of its own: whoever asked for the change may go away, and the others must still be told.
+        let told = tokio::spawn(async move {
+            let redis_missed = !this.forget_shared(&ids).await;
+            this.signals.tell(Signal { topic: Topic::Products, ids: Some(ids), redis_missed }).await;
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "products could not be forgotten");
         }
     }
 
-    /// Forgets everything, after a change that touches many products.
-    pub fn clear(&self) {
-        for epoch in self.epochs.iter() {
-            epoch.fetch_add(1, Ordering::AcqRel);
+    /// Forgets everything, on every server, after a change that touches many products.
+    pub async fn clear(&self) {
+        let this = self.clone();
+        let told = tokio::spawn(async move {
+            this.clear_here();
+            let redis_missed = !this.shared.forget_all().await;
+            // What was filled from Redis in between.
+            this.clear_here();
+            this.signals.tell(Signal { topic: Topic::Products, ids: None, redis_missed }).await;
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "products could not be forgotten");
         }
+    }
+
+    /// Does what another server tells. `ids` as in [`Signal`].
+    pub async fn hear(&self, ids: Option<Vec<Uuid>>, redis_missed: bool) {
+        match ids {
+            Some(ids) => {
+                self.forget_here(&ids).await;
+                if redis_missed && self.shared.is_used() {
+                    let this = self.clone();
+                    tokio::spawn(async move { this.forget_shared(&ids).await });
+                }
+            }
+            None => {
+                if redis_missed {
+                    self.shared.doubt();
+                }
+                self.clear_here();
+            }
+        }
+    }
+
+    /// Trusts nothing of before, after a time in which changes may have been missed.
+    pub fn start_anew(&self) {
+        self.shared.doubt();
+        self.clear_here();
+    }
+
+    async fn forget_shared(&self, ids: &[Uuid]) -> bool {
+        self.forget_here(ids).await;
+        if !self.shared.is_used() {
+            // Another server may have Redis while this setting is brought in.
+            return false;
+        }
+        let is_told = self.shared.forget(ids).await;
+        // What was filled from Redis in between.
+        self.forget_here(ids).await;
+        is_told
+    }
+
+    async fn forget_here(&self, ids: &[Uuid]) {
+        for id in ids {
+            self.epochs.change(*id);
+            self.by_id.invalidate(&ProductId(*id)).await;
+        }
+    }
+
+    fn clear_here(&self) {
+        self.epochs.change_all();
         self.by_id.invalidate_all();
     }
-}
-
-/// The last byte of an id is random.
-fn group_of(id: ProductId) -> usize {
-    usize::from(id.0.as_bytes()[15]) % GROUPS
 }
 
 #[cfg(test)]
@@ -113,44 +319,108 @@ mod tests {
     use super::*;
 
     fn cache(products: u64) -> ProductCache {
-        ProductCache::new(&Config { products, product_seconds: 60 })
+        let config = Config { products, product_seconds: 60 };
+        ProductCache::new(&config, None, Signals::unheard(), Hearing::always())
     }
 
     fn product(id: ProductId, slug: &str) -> CachedProduct {
-        CachedProduct { id, slug: slug.into(), body: Bytes::new(), etag: HeaderValue::from_static("\"1\"") }
+        let etag = HeaderValue::from_static("W/\"1\"");
+        CachedProduct { id, slug: slug.into(), body: Bytes::from_static(b"{\n}"), etag, rest: None }
+    }
+
+    /// Reads the product from a database that has it under this slug, and counts.
+    async fn read(cache: &ProductCache, name: &str, found: Option<CachedProduct>) -> (bool, u64) {
+        let before = cache.reads();
+        let got = cache.get(name, || std::future::ready(Ok(found.clone())).boxed()).await.unwrap();
+        (got.is_some(), cache.reads() - before)
     }
 
     #[tokio::test]
     async fn both_names_find_a_product_until_it_is_forgotten() {
         let (cache, id) = (cache(10), ProductId::new());
-        cache.put(product(id, "kente"), &cache.epoch()).await;
-        assert!(cache.get("kente").await.is_some() && cache.get(&id.to_string()).await.is_some());
+        assert_eq!(read(&cache, "kente", Some(product(id, "kente"))).await, (true, 1));
+        for name in ["kente", &id.to_string()] {
+            assert_eq!(read(&cache, name, None).await, (true, 0));
+        }
         cache.forget(&[id]).await;
-        assert!(cache.get("kente").await.is_none() && cache.get(&id.to_string()).await.is_none());
+        for name in ["kente", &id.to_string()] {
+            assert_eq!(read(&cache, name, None).await, (false, 1));
+        }
     }
 
     #[tokio::test]
     async fn a_slug_that_was_given_up_finds_nothing() {
         let (cache, id) = (cache(10), ProductId::new());
-        cache.put(product(id, "kente"), &cache.epoch()).await;
+        read(&cache, "kente", Some(product(id, "kente"))).await;
         cache.forget(&[id]).await;
-        cache.put(product(id, "kente-cloth"), &cache.epoch()).await;
-        assert!(cache.get("kente").await.is_none() && cache.get("kente-cloth").await.is_some());
+        read(&cache, "kente-cloth", Some(product(id, "kente-cloth"))).await;
+        assert_eq!(read(&cache, "kente", None).await, (false, 1));
+        assert_eq!(read(&cache, "kente-cloth", None).await, (true, 0));
     }
 
     #[tokio::test]
     async fn what_was_read_before_a_write_is_not_kept() {
         let (cache, id) = (cache(10), ProductId::new());
-        let before = cache.epoch();
-        cache.forget(&[id]).await;
-        cache.put(product(id, "kente"), &before).await;
-        assert!(cache.get("kente").await.is_none());
+        let slow = || {
+            let cache = cache.clone();
+            async move {
+                cache.forget(&[id]).await;
+                Ok(Some(product(id, "kente")))
+            }
+            .boxed()
+        };
+        assert!(cache.get("kente", slow).await.unwrap().is_some());
+        assert_eq!(read(&cache, "kente", None).await, (false, 1));
     }
 
     #[tokio::test]
-    async fn room_for_nothing_turns_it_off() {
-        let (cache, id) = (cache(0), ProductId::new());
-        cache.put(product(id, "kente"), &cache.epoch()).await;
-        assert!(cache.get("kente").await.is_none());
+    async fn who_comes_after_a_write_does_not_take_what_was_begun_before_it() {
+        let (cache, id) = (cache(10), ProductId::new());
+        let (answer, question) = tokio::sync::oneshot::channel::<()>();
+        let question = Arc::new(tokio::sync::Mutex::new(Some(question)));
+        let slow = || {
+            let question = question.clone();
+            async move {
+                let question = question.lock().await.take();
+                if let Some(question) = question {
+                    question.await.unwrap();
+                }
+                Ok(Some(product(id, "old")))
+            }
+            .boxed()
+        };
+        let name = id.to_string();
+        let early = cache.get(&name, slow);
+        let late = async {
+            cache.forget(&[id]).await;
+            let late = cache.get(&name, || std::future::ready(Ok(Some(product(id, "new")))).boxed());
+            // He waits for the early one first, as he cannot know yet what it brings.
+            let (late, ()) = tokio::join!(late, async { answer.send(()).unwrap() });
+            late
+        };
+        let (early, late) = tokio::join!(early, late);
+        assert_eq!(&*early.unwrap().unwrap().slug, "old");
+        assert_eq!(&*late.unwrap().unwrap().slug, "new");
+        assert_eq!(cache.reads(), 2);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_without_room_or_hearing() {
+        let id = ProductId::new();
+        let deaf = ProductCache { hearing: Hearing::default(), ..cache(10) };
+        for cache in [cache(0), deaf] {
+            for _ in 0..2 {
+                assert_eq!(read(&cache, "kente", Some(product(id, "kente"))).await, (true, 1));
+            }
+        }
+    }
+
+    #[test]
+    fn redis_gives_a_product_back_as_it_was() {
+        let (id, rest) = (ProductId::new(), Duration::from_secs(1));
+        let kente = product(id, "kente");
+        let back = CachedProduct::decode(id, &kente.encode(), rest).unwrap();
+        assert_eq!(back, CachedProduct { rest: Some(rest), ..kente });
+        assert_eq!(CachedProduct::decode(id, b"kente", rest), None);
     }
 }

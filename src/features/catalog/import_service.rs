@@ -50,6 +50,20 @@ pub async fn import_products(
     app: &App,
     file: impl Read,
     settings: ImportSettings,
+    progress: impl FnMut(u64),
+) -> anyhow::Result<ImportReport> {
+    let report = store_products(app, file, settings, progress).await;
+    if !settings.dry_run {
+        // After a failure too: products before it are stored.
+        app.product_cache.clear().await;
+    }
+    report
+}
+
+async fn store_products(
+    app: &App,
+    file: impl Read,
+    settings: ImportSettings,
     mut progress: impl FnMut(u64),
 ) -> anyhow::Result<ImportReport> {
     let mut report = ImportReport::default();
@@ -84,9 +98,6 @@ pub async fn import_products(
             }
             Err(other) => return Err(other.into()),
         }
-    }
-    if !settings.dry_run {
-        app.product_cache.clear();
     }
     Ok(report)
 }

@@ -1,6 +1,7 @@
 //! Reading and keeping the catalogue.
 
 use bytes::Bytes;
+use futures::FutureExt;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -24,22 +25,23 @@ pub(super) struct ProductData {
     pub(super) product: ProductView,
 }
 
-/// A product for sale by id or slug, ready to be sent. Kept in memory until a write changes it.
+/// A product for sale by id or slug, ready to be sent. Kept until a write changes it.
 pub(super) async fn get_product(app: &App, name: &str) -> Result<CachedProduct> {
-    if let Some(cached) = app.product_cache.get(name).await {
-        return Ok(cached);
-    }
-    let epoch = app.product_cache.epoch();
-    let row = find(&mut *app.db.acquire().await?, name, false).await?;
+    let read = || read_product(app.clone(), name.to_owned()).boxed();
+    app.product_cache.get(name, read).await?.ok_or(Error::NotFound("The product"))
+}
+
+async fn read_product(app: App, name: String) -> Result<Option<CachedProduct>> {
+    let Some(row) = store::find(&mut *app.db.acquire().await?, name.parse().ok(), &name, false).await? else {
+        return Ok(None);
+    };
     let (id, slug) = (row.id, row.slug.as_str().into());
     let body =
         serde_json::to_vec(&Envelope::of(ProductData { product: ProductView::new(row, &app.config.public_url()) }))
             .map_err(Error::internal)?;
     // Weak, because the same tag goes with the compressed body.
     let etag = format!("W/\"{}\"", hex::encode(&sha256(&body)[..12])).try_into().map_err(Error::internal)?;
-    let cached = CachedProduct { id, slug, body: Bytes::from(body), etag };
-    app.product_cache.put(cached.clone(), &epoch).await;
-    Ok(cached)
+    Ok(Some(CachedProduct { id, slug, body: Bytes::from(body), etag, rest: None }))
 }
 
 async fn find(connection: &mut PgConnection, name: &str, all: bool) -> Result<Listed> {

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 pub struct TestDatabase {
     pub url: String,
     pub pool: PgPool,
-    name: String,
+    pub name: String,
 }
 
 /// The server that `make test` starts.
@@ -19,7 +19,7 @@ fn server() -> String {
     )
 }
 
-async fn connect(database: &str) -> PgConnection {
+pub async fn connect(database: &str) -> PgConnection {
     let options: PgConnectOptions = server().parse().unwrap();
     options.database(database).connect().await.unwrap()
 }

@@ -2,11 +2,13 @@
 
 mod client;
 mod database;
+mod redis;
 mod seed;
 mod smtp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use agape::app::App;
@@ -20,8 +22,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use client::{Answer, Call};
-pub use database::TestDatabase;
-pub use seed::{Product, address, charge_success};
+pub use database::{TestDatabase, connect};
+pub use redis::TestRedis;
+pub use seed::{PASSWORD, Product, address, charge_success};
 pub use smtp::FakeSmtp;
 
 /// The secret key of the sandbox.
@@ -32,8 +35,8 @@ pub struct TestApp {
     pub app: App,
     pub url: String,
     pub http: reqwest::Client,
-    pub database: TestDatabase,
-    data_dir: tempfile::TempDir,
+    pub database: Arc<TestDatabase>,
+    data_dir: Arc<tempfile::TempDir>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -46,21 +49,31 @@ impl TestApp {
 
     /// A shop with other settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let database = TestDatabase::create().await;
-        let data_dir = tempfile::tempdir().unwrap();
+        let database = Arc::new(TestDatabase::create().await);
+        let data_dir = Arc::new(tempfile::tempdir().unwrap());
         Self::on(database, data_dir, Clock::default(), change).await
+    }
+
+    /// Another server of this shop, on its database and with its clock, beside the first.
+    pub async fn another(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let url = self.app.config.public_url();
+        let change = |config: &mut Config| {
+            config.server.public_url = url;
+            change(config);
+        };
+        Self::on(self.database.clone(), self.data_dir.clone(), self.app.clock.clone(), change).await
     }
 
     /// Stops this shop and starts another on its database and its files, with other settings. The clock goes on.
     pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.stop().await;
         let clock = self.app.clock.clone();
-        Self::on(self.database, self.data_dir, clock, change).await
+        Self::on(self.database.clone(), self.data_dir.clone(), clock, change).await
     }
 
     async fn on(
-        database: TestDatabase,
-        data_dir: tempfile::TempDir,
+        database: Arc<TestDatabase>,
+        data_dir: Arc<tempfile::TempDir>,
         clock: Clock,
         change: impl FnOnce(&mut Config),
     ) -> Self {
@@ -82,6 +95,11 @@ impl TestApp {
         config.limits.public_per_minute = 0;
         config.limits.auth_per_minute = 0;
         config.limits.admin_per_minute = 0;
+        // All tests run with Redis too: see scripts/test.sh.
+        if let Ok(redis) = std::env::var("AGAPE_TEST_REDIS") {
+            config.redis.url = redis.into();
+            config.redis.prefix = database.name.clone();
+        }
         change(&mut config);
         let app = boot::build(config, &database.url, clock).await.unwrap();
         let routes = boot::routes(&app).unwrap();
