@@ -190,7 +190,7 @@ pub(super) async fn update_variant(
         weight_grams: body.weight,
         image_url: body.image.map(|image| image.map(Text::into_string)),
     };
-    let deed = Deed { actor: &identity, meta: &meta, action: "variant.update", id };
+    let deed = Deed { actor: &identity, meta: &meta, action: "product.update_variant", id };
     let product = service::update(&app, deed, variant, body.version, change).await?;
     Ok(ok(ProductData { product }))
 }
@@ -217,7 +217,7 @@ pub(super) async fn delete_variant(
     meta: RequestMeta,
 ) -> Answer<ProductData> {
     let version = which.version.ok_or_else(|| Error::field("version", "is required: the product's, in the query"))?;
-    let deed = Deed { actor: &identity, meta: &meta, action: "variant.delete", id };
+    let deed = Deed { actor: &identity, meta: &meta, action: "product.remove_variant", id };
     let product = service::archive(&app, deed, variant, version).await?;
     Ok(ok(ProductData { product }))
 }
@@ -240,7 +240,7 @@ pub(super) async fn order_variants(
     meta: RequestMeta,
     body: Body<OrderVariants>,
 ) -> Answer<ProductData> {
-    let deed = Deed { actor: &identity, meta: &meta, action: "variant.order", id };
+    let deed = Deed { actor: &identity, meta: &meta, action: "product.order_variants", id };
     let product = service::set_order(&app, deed, body.value.version, &body.value.ids).await?;
     Ok(ok(ProductData { product }))
 }

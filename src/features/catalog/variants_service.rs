@@ -125,7 +125,7 @@ pub(super) async fn add(
     inventory::receive(&mut open.tx, &[NewLevel { variant_id, on_hand: new.inventory }], "initial", now).await?;
     let after = load(&mut open.tx, id, &app.config.public_url()).await?;
     let answer = keyed::answer(&mut open.tx, key.as_ref(), 201, ProductRef { product: &after.product }, now).await?;
-    let deed = Deed { actor, meta, action: "variant.create", id };
+    let deed = Deed { actor, meta, action: "product.add_variant", id };
     record_change(&mut open.tx, app, deed, &open.before, &after).await?;
     open.tx.commit().await?;
     app.product_cache.forget(&[id]).await;
