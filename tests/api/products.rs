@@ -339,12 +339,15 @@ async fn a_repeated_request_creates_once() {
     // Another person's key is another key.
     assert_eq!(send(&merchant, "/products", &body).await.expect_error(409, "CONFLICT"), ["sku"]);
     assert_eq!(shop.database.count("select count(*) from products").await, 1);
+    // What was refused has not used the key.
+    let mended = json!({"sku": "M", "title": "P", "price": 0});
+    send(&merchant, "/products", &mended).await.expect(201);
 
     let id = first.body["data"]["product"]["id"].clone();
     let bulk = json!({"action": "adjustPrice", "basisPoints": 1000, "ids": [id]});
     let first = send(&admin, "/admin/products/bulk", &bulk).await;
     assert_eq!(send(&admin, "/admin/products/bulk", &bulk).await.text, first.text);
-    assert_eq!(shop.database.count("select price_minor from products").await, 1_100);
+    assert_eq!(shop.database.count("select max(price_minor) from products").await, 1_100);
 
     let one = sized(&shop, &admin, "V").await;
     let two = sized(&shop, &admin, "W").await;
@@ -358,7 +361,7 @@ async fn a_repeated_request_creates_once() {
     let first = send(&admin, "/categories", &name).await;
     assert_eq!((first.status, send(&admin, "/categories", &name).await.text), (201, first.text));
     assert_eq!(shop.database.count("select count(*) from categories").await, 1);
-    assert_eq!(shop.database.count("select count(*) from audit_log where action like '%.create'").await, 4);
+    assert_eq!(shop.database.count("select count(*) from audit_log where action like '%.create'").await, 5);
 }
 
 /// Variants are added, changed, put in order and removed; each time the product gets its next version.
@@ -757,6 +760,23 @@ async fn impossible_changes_of_many_are_refused() {
     let answer = shop.post("/admin/products/bulk").token(&admin).json(&body).send().await;
     assert_eq!(answer.expect_error(409, "CONFLICT"), ["ids[0]"]);
     assert_eq!(shop.get(&path(&product)).send().await.expect(200)["product"], product);
+}
+
+/// A variant's price to compare with stays above its price, also when the product's price moves it.
+#[tokio::test]
+async fn a_product_does_not_push_its_variants_over_their_old_price() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let variants = json!([
+        {"sku": "S", "options": size("S")},
+        {"sku": "L", "options": size("L"), "price": 150, "compareAtPrice": 160},
+    ]);
+    let body = json!({"sku": "P", "title": "P", "price": 100, "variants": variants});
+    let product = create(&shop, &admin, &body).await;
+    let answer = patch(&shop, &admin, &product, json!({"version": 1, "price": 110})).await;
+    assert_eq!(answer.expect_error(409, "CONFLICT"), ["price"]);
+    let changed = patch(&shop, &admin, &product, json!({"version": 1, "price": 109.99})).await.expect(200);
+    assert_eq!(changed["product"]["variants"][1]["price"], 159.99);
 }
 
 /// Two changes of the same products in opposite orders both happen.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use super::keyed::{self, Keyed};
+use super::keyed::{self, Begun, Keyed};
 use super::rules::MAX_TAGS;
 use super::service::refusal;
 use super::staff_service::changed;
@@ -134,12 +134,26 @@ pub(super) async fn change(
     (action, request): (Action, Value),
     key: Option<idempotency::Request>,
 ) -> Result<Keyed> {
+    let mut tx = match keyed::begin(app, key.as_ref(), app.clock.now()).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = change_in(&mut tx, app, (actor, meta), ids, (&action, request), key.as_ref()).await;
+    let (updated, answer) = keyed::end(tx, done).await?;
+    app.product_cache.forget(&updated).await;
+    Ok(answer)
+}
+
+async fn change_in(
+    tx: &mut PgConnection,
+    app: &App,
+    (actor, meta): (&Identity, &RequestMeta),
+    ids: &[ProductId],
+    (action, request): (&Action, Value),
+    key: Option<&idempotency::Request>,
+) -> Result<(Vec<ProductId>, Keyed)> {
     let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    if let Some(given) = keyed::claim(&mut tx, key.as_ref(), now).await? {
-        return Ok(given);
-    }
-    let locked = bulk::lock(&mut tx, ids).await?;
+    let locked = bulk::lock(tx, ids).await?;
     let (mut before, mut after, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for old in locked {
         match action.apply(&old) {
@@ -153,7 +167,7 @@ pub(super) async fn change(
     }
     let mut moved = Vec::new();
     if let Action::AdjustPrice(by) = action {
-        moved = adjust_variants(&mut tx, &before, by, ids, &mut faults).await?;
+        moved = adjust_variants(tx, &before, *by, ids, &mut faults).await?;
     }
     if !faults.is_empty() {
         let message = "Nothing was changed, because it cannot be done to all of these products.".to_owned();
@@ -173,14 +187,14 @@ pub(super) async fn change(
     let updated: Vec<_> = results.iter().filter(|r| r.result == Outcome::Updated).map(|r| r.id).collect();
     if !updated.is_empty() {
         let states: Vec<_> = after.iter().filter(|state| updated.contains(&state.id)).cloned().collect();
-        bulk::write(&mut tx, &states, now).await.map_err(refusal)?;
-        match &action {
-            Action::AddTags(tags) => bulk::write_tags(&mut tx, &updated, &[], tags).await?,
-            Action::RemoveTags(tags) => bulk::write_tags(&mut tx, &updated, tags, &[]).await?,
+        bulk::write(tx, &states, now).await.map_err(refusal)?;
+        match action {
+            Action::AddTags(tags) => bulk::write_tags(tx, &updated, &[], tags).await?,
+            Action::RemoveTags(tags) => bulk::write_tags(tx, &updated, tags, &[]).await?,
             _ => {}
         }
     }
-    let answer = keyed::answer(&mut tx, key.as_ref(), 200, BulkData::new(results), now).await?;
+    let answer = keyed::answer(tx, key, 200, BulkData::new(results), now).await?;
     if !updated.is_empty() {
         let (old, new) = differences(&before, &after);
         let entry = audit::Entry {
@@ -191,11 +205,9 @@ pub(super) async fn change(
             before: Some(json!({"products": old})),
             after: Some(json!({"request": request, "updated": updated, "products": new})),
         };
-        audit::record(&mut tx, entry, meta, now).await?;
+        audit::record(tx, entry, meta, now).await?;
     }
-    tx.commit().await?;
-    app.product_cache.forget(&updated).await;
-    Ok(answer)
+    Ok((updated, answer))
 }
 
 fn refused(ids: &[ProductId], product: &State, fault: &str) -> FieldError {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use super::keyed::{self, Keyed};
+use super::keyed::{self, Begun, Keyed};
 use super::rules::RESERVED_CATEGORIES;
 use super::service::refusal;
 use super::staff_service::changed;
@@ -164,12 +164,23 @@ async fn try_to_create(
     new: &NewCategory,
     key: Option<&idempotency::Request>,
 ) -> Result<Keyed> {
+    let mut tx = match keyed::begin(app, key, app.clock.now()).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = create_in(&mut tx, app, (actor, meta), new, key).await;
+    keyed::end(tx, done).await
+}
+
+async fn create_in(
+    tx: &mut PgConnection,
+    app: &App,
+    (actor, meta): (&Identity, &RequestMeta),
+    new: &NewCategory,
+    key: Option<&idempotency::Request>,
+) -> Result<Keyed> {
     let (id, now) = (CategoryId::new(), app.clock.now());
-    let mut tx = app.db.begin().await?;
-    if let Some(given) = keyed::claim(&mut tx, key, now).await? {
-        return Ok(given);
-    }
-    store::lock_tree(&mut tx).await?;
+    store::lock_tree(tx).await?;
     let slug = match &new.slug {
         Some(slug) => slug.clone(),
         None => {
@@ -180,18 +191,17 @@ async fn try_to_create(
                     "is required, because the name has no letter from a to z and no digit",
                 ));
             }
-            slugs::free_of_categories(&mut tx, &base, RESERVED_CATEGORIES.contains(&base.as_str()))
+            slugs::free_of_categories(tx, &base, RESERVED_CATEGORIES.contains(&base.as_str()))
                 .await?
                 .ok_or_else(|| Error::conflict("Too many categories have this name. Choose a slug."))?
         }
     };
-    store::insert(&mut tx, id, new.parent_id, &new.name, &slug, now).await.map_err(refusal)?;
-    let category = find(&store::tree(&mut tx).await?, id)?;
-    let answer = keyed::answer(&mut tx, key, 201, CategoryData { category }, now).await?;
+    store::insert(tx, id, new.parent_id, &new.name, &slug, now).await.map_err(refusal)?;
+    let category = find(&store::tree(tx).await?, id)?;
+    let answer = keyed::answer(tx, key, 201, CategoryData { category }, now).await?;
     let after = json!({"name": new.name, "slug": slug, "parentId": new.parent_id});
     let deed = Deed { actor, meta, action: "category.create", id: Some(id) };
-    record(&mut tx, app, deed, None, Some(after)).await?;
-    tx.commit().await?;
+    record(tx, app, deed, None, Some(after)).await?;
     Ok(answer)
 }
 

@@ -7,8 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
+use crate::app::App;
 use crate::features::auth::Identity;
 use crate::platform::crypto::sha256;
+use crate::platform::db::Tx;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::Envelope;
 use crate::platform::idempotency;
@@ -33,15 +35,41 @@ pub(super) fn key(
     key.map(|key| idempotency::Request { caller: identity.user_id.to_string(), route, key, fingerprint })
 }
 
-/// The answer that was given before, if there is one.
-pub(super) async fn claim(
-    tx: &mut PgConnection,
-    key: Option<&idempotency::Request>,
-    now: DateTime<Utc>,
-) -> Result<Option<Keyed>> {
-    let Some(key) = key else { return Ok(None) };
-    let stored = idempotency::claim(tx, key, now).await?;
-    Ok(stored.map(|stored| Keyed { status: stored.status, body: stored.body, replayed: true }))
+/// What a request begins with.
+pub(super) enum Begun {
+    /// It was served before.
+    Given(Keyed),
+    /// The transaction of its effect, to be ended with [`end`].
+    Open(Tx),
+}
+
+/// Begins a transaction in which the key is claimed, if there is one.
+pub(super) async fn begin(app: &App, key: Option<&idempotency::Request>, now: DateTime<Utc>) -> Result<Begun> {
+    let mut tx = app.db.begin().await?;
+    let Some(key) = key else { return Ok(Begun::Open(tx)) };
+    match idempotency::claim(&mut tx, key, now).await {
+        Ok(None) => Ok(Begun::Open(tx)),
+        // The end comes at once, so that the key is free for the next try.
+        Ok(Some(stored)) => {
+            tx.rollback().await?;
+            Ok(Begun::Given(Keyed { status: stored.status, body: stored.body, replayed: true }))
+        }
+        Err(refusal) => {
+            tx.rollback().await?;
+            Err(refusal)
+        }
+    }
+}
+
+/// Makes the effect last, or undoes it where it failed, at once, so that the key is free for the next try.
+pub(super) async fn end<T>(tx: Tx, done: Result<T>) -> Result<T> {
+    match done {
+        Ok(done) => tx.commit().await.map(|()| done),
+        Err(error) => {
+            tx.rollback().await?;
+            Err(error)
+        }
+    }
 }
 
 /// Makes the answer and keeps it under its key, if there is one. Only the audit entry is written after it.

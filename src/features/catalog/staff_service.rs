@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 
-use super::keyed::{self, Keyed};
+use super::keyed::{self, Begun, Keyed};
 use super::model::{ImageType, OptionValue, ProductView, StaffProductView};
 use super::rules::RESERVED_PRODUCTS;
 use super::service::{ProductData, refusal};
@@ -123,11 +123,24 @@ async fn try_to_create(
     new: &NewProduct,
     key: Option<&idempotency::Request>,
 ) -> Result<Keyed> {
+    let mut tx = match keyed::begin(app, key, app.clock.now()).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = create_in(&mut tx, app, (actor, meta), new, key).await;
+    let (id, answer) = keyed::end(tx, done).await?;
+    app.product_cache.forget(&[id]).await;
+    Ok(answer)
+}
+
+async fn create_in(
+    tx: &mut PgConnection,
+    app: &App,
+    (actor, meta): (&Identity, &RequestMeta),
+    new: &NewProduct,
+    key: Option<&idempotency::Request>,
+) -> Result<(ProductId, Keyed)> {
     let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    if let Some(given) = keyed::claim(&mut tx, key, now).await? {
-        return Ok(given);
-    }
     let slug = match &new.slug {
         Some(slug) => slug.clone(),
         None => {
@@ -138,7 +151,7 @@ async fn try_to_create(
                     "is required, because the title has no letter from a to z and no digit",
                 ));
             }
-            slugs::free_of_products(&mut tx, &base, RESERVED_PRODUCTS.contains(&base.as_str()))
+            slugs::free_of_products(tx, &base, RESERVED_PRODUCTS.contains(&base.as_str()))
                 .await?
                 .ok_or_else(|| Error::conflict("Too many products have this title. Choose a slug."))?
         }
@@ -171,17 +184,15 @@ async fn try_to_create(
         is_active: new.is_active,
         metadata: &new.metadata,
     };
-    let id = store::upsert_product(&mut tx, &fields, now).await.map_err(refusal)?;
+    let id = store::upsert_product(tx, &fields, now).await.map_err(refusal)?;
     let images: Vec<_> = new.images.iter().map(|(url, alt, kind)| NewImage { url, alt, kind: kind.as_str() }).collect();
-    store::replace_images(&mut tx, id, &images).await?;
-    add_variants(app, &mut tx, id, new).await?;
-    let view = load(&mut tx, id, &app.config.public_url()).await?.product;
+    store::replace_images(tx, id, &images).await?;
+    add_variants(app, tx, id, new).await?;
+    let view = load(tx, id, &app.config.public_url()).await?.product;
     let after = json!(view);
-    let answer = keyed::answer(&mut tx, key, 201, ProductData { product: view }, now).await?;
-    record(&mut tx, app, Deed { actor, meta, action: "product.create", id }, None, Some(after)).await?;
-    tx.commit().await?;
-    app.product_cache.forget(&[id]).await;
-    Ok(answer)
+    let answer = keyed::answer(tx, key, 201, ProductData { product: view }, now).await?;
+    record(tx, app, Deed { actor, meta, action: "product.create", id }, None, Some(after)).await?;
+    Ok((id, answer))
 }
 
 /// The variants of a new product, with their first stock.

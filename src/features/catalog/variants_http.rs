@@ -147,7 +147,8 @@ pub(super) async fn create_variant(
         image_url: body.image.map(Text::into_string),
         inventory: body.inventory,
     };
-    service::add(&app, &identity, &meta, (id, body.version), new, key).await
+    let deed = Deed { actor: &identity, meta: &meta, action: "product.add_variant", id };
+    service::add(&app, deed, body.version, &new, key).await
 }
 
 /// Change a variant

@@ -3,19 +3,18 @@
 
 use serde::Serialize;
 use serde_json::json;
+use sqlx::PgConnection;
 
-use super::keyed::{self, Keyed};
+use super::keyed::{self, Begun, Keyed};
 use super::model::{OptionValue, ProductView, StaffProductView};
 use super::rules::{self, MAX_VARIANTS};
 use super::service::refusal;
 use super::staff_service::{Deed, load, load_kept, record_change, stale};
 use super::store::variants::{self, Fields, Parent, Variant};
 use crate::app::App;
-use crate::features::auth::Identity;
 use crate::features::inventory::{self, NewLevel};
 use crate::platform::db::Tx;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
-use crate::platform::http::RequestMeta;
 use crate::platform::idempotency;
 use crate::platform::ids::{ProductId, VariantId};
 
@@ -53,42 +52,54 @@ struct ProductRef<'a> {
 
 /// A product that is being changed: locked, with its next version.
 struct Open {
-    tx: Tx,
     before: StaffProductView,
     parent: Parent,
     variants: Vec<Variant>,
 }
 
-async fn open(app: &App, mut tx: Tx, id: ProductId, version: i32) -> Result<Open> {
-    let before = load_kept(&mut tx, id, &app.config.public_url()).await?;
-    let parent = variants::next_version(&mut tx, id, version, app.clock.now()).await?.ok_or_else(stale)?;
-    let variants = variants::of_product(&mut tx, id).await?;
-    Ok(Open { tx, before, parent, variants })
+async fn open(app: &App, tx: &mut PgConnection, id: ProductId, version: i32) -> Result<Open> {
+    let before = load_kept(tx, id, &app.config.public_url()).await?;
+    let parent = variants::next_version(tx, id, version, app.clock.now()).await?.ok_or_else(stale)?;
+    let variants = variants::of_product(tx, id).await?;
+    Ok(Open { before, parent, variants })
 }
 
 /// The end of a change: on record, committed, and no longer in the cache.
-async fn close(app: &App, mut open: Open, deed: Deed<'_>) -> Result<ProductView> {
-    let after = load(&mut open.tx, deed.id, &app.config.public_url()).await?;
-    record_change(&mut open.tx, app, deed, &open.before, &after).await?;
-    open.tx.commit().await?;
+async fn close(app: &App, mut tx: Tx, before: &StaffProductView, deed: Deed<'_>) -> Result<ProductView> {
+    let after = load(&mut tx, deed.id, &app.config.public_url()).await?;
+    record_change(&mut tx, app, deed, before, &after).await?;
+    tx.commit().await?;
     app.product_cache.forget(&[deed.id]).await;
     Ok(after.product)
 }
 
 pub(super) async fn add(
     app: &App,
-    actor: &Identity,
-    meta: &RequestMeta,
-    (id, version): (ProductId, i32),
-    new: AddedVariant,
+    deed: Deed<'_>,
+    version: i32,
+    new: &AddedVariant,
     key: Option<idempotency::Request>,
 ) -> Result<Keyed> {
-    let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    if let Some(given) = keyed::claim(&mut tx, key.as_ref(), now).await? {
-        return Ok(given);
-    }
-    let mut open = open(app, tx, id, version).await?;
+    let mut tx = match keyed::begin(app, key.as_ref(), app.clock.now()).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = add_in(&mut tx, app, deed, version, new, key.as_ref()).await;
+    let answer = keyed::end(tx, done).await?;
+    app.product_cache.forget(&[deed.id]).await;
+    Ok(answer)
+}
+
+async fn add_in(
+    tx: &mut PgConnection,
+    app: &App,
+    deed: Deed<'_>,
+    version: i32,
+    new: &AddedVariant,
+    key: Option<&idempotency::Request>,
+) -> Result<Keyed> {
+    let (id, now) = (deed.id, app.clock.now());
+    let open = open(app, tx, id, version).await?;
     if open.variants.iter().any(|variant| variant.options.is_empty()) {
         return Err(Error::Conflict {
             message: "This product has no options yet. Give its only variant options first (PATCH it), so that its \
@@ -111,7 +122,7 @@ pub(super) async fn add(
         image_url: new.image_url.as_deref(),
     };
     let position = open.variants.iter().map(|variant| variant.position + 1).max().unwrap_or(0);
-    let added = variants::add(&mut open.tx, id, &fields, position).await.map_err(of_variant)?;
+    let added = variants::add(tx, id, &fields, position).await.map_err(of_variant)?;
     let (variant_id, is_new) = added.ok_or_else(|| Error::Conflict {
         message: "sku: is the sku of another variant.".into(),
         details: vec![FieldError::new("sku", "is the sku of another variant")],
@@ -122,13 +133,10 @@ pub(super) async fn add(
             "must be left out, because a variant with this sku was removed before and comes back with its stock",
         ));
     }
-    inventory::receive(&mut open.tx, &[NewLevel { variant_id, on_hand: new.inventory }], "initial", now).await?;
-    let after = load(&mut open.tx, id, &app.config.public_url()).await?;
-    let answer = keyed::answer(&mut open.tx, key.as_ref(), 201, ProductRef { product: &after.product }, now).await?;
-    let deed = Deed { actor, meta, action: "product.add_variant", id };
-    record_change(&mut open.tx, app, deed, &open.before, &after).await?;
-    open.tx.commit().await?;
-    app.product_cache.forget(&[id]).await;
+    inventory::receive(tx, &[NewLevel { variant_id, on_hand: new.inventory }], "initial", now).await?;
+    let after = load(tx, id, &app.config.public_url()).await?;
+    let answer = keyed::answer(tx, key, 201, ProductRef { product: &after.product }, now).await?;
+    record_change(tx, app, deed, &open.before, &after).await?;
     Ok(answer)
 }
 
@@ -139,7 +147,8 @@ pub(super) async fn update(
     version: i32,
     change: VariantChange,
 ) -> Result<ProductView> {
-    let mut open = open(app, app.db.begin().await?, deed.id, version).await?;
+    let mut tx = app.db.begin().await?;
+    let open = open(app, &mut tx, deed.id, version).await?;
     let stored = find(&open.variants, variant)?;
     let others = || open.variants.iter().filter(|other| other.id != variant);
     let options = change.options.as_deref().unwrap_or(&stored.options);
@@ -172,34 +181,36 @@ pub(super) async fn update(
             image_url: merged(change.image_url.as_ref(), stored.image_url.as_ref()),
         }
     };
-    variants::update(&mut open.tx, variant, &fields).await.map_err(of_variant)?;
-    close(app, open, deed).await
+    variants::update(&mut tx, variant, &fields).await.map_err(of_variant)?;
+    close(app, tx, &open.before, deed).await
 }
 
 /// Takes a variant off sale. What is set aside of it for an order stays set aside: the order was placed and is fulfilled
 /// as any other, because its line, its reservation and its stock are kept by the variant's id.
 pub(super) async fn archive(app: &App, deed: Deed<'_>, variant: VariantId, version: i32) -> Result<ProductView> {
-    let mut open = open(app, app.db.begin().await?, deed.id, version).await?;
+    let mut tx = app.db.begin().await?;
+    let open = open(app, &mut tx, deed.id, version).await?;
     find(&open.variants, variant)?;
     if open.variants.len() == 1 {
         return Err(Error::conflict(
             "A product has at least one variant. Remove the product instead, or deactivate it.",
         ));
     }
-    variants::archive(&mut open.tx, variant, app.clock.now()).await?;
-    close(app, open, deed).await
+    variants::archive(&mut tx, variant, app.clock.now()).await?;
+    close(app, tx, &open.before, deed).await
 }
 
 pub(super) async fn set_order(app: &App, deed: Deed<'_>, version: i32, ids: &[VariantId]) -> Result<ProductView> {
-    let mut open = open(app, app.db.begin().await?, deed.id, version).await?;
+    let mut tx = app.db.begin().await?;
+    let open = open(app, &mut tx, deed.id, version).await?;
     let (mut given, mut live) = (ids.to_vec(), open.variants.iter().map(|variant| variant.id).collect::<Vec<_>>());
     given.sort_unstable();
     live.sort_unstable();
     if given != live {
         return Err(Error::field("ids", "must name each variant of the product exactly once"));
     }
-    variants::set_order(&mut open.tx, ids).await?;
-    close(app, open, deed).await
+    variants::set_order(&mut tx, ids).await?;
+    close(app, tx, &open.before, deed).await
 }
 
 fn find(variants: &[Variant], id: VariantId) -> Result<&Variant> {

@@ -136,8 +136,9 @@ pub(in crate::features::catalog) async fn move_content(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<ProductId>> {
     let products = sqlx::query_scalar!(
-        r#"update products set category_id = $2, version = version + 1, updated_at = $3
-           where category_id = $1 returning id as "id: ProductId""#,
+        r#"with locked as (select id from products where category_id = $1 order by id for no key update)
+           update products p set category_id = $2, version = version + 1, updated_at = $3
+           from locked where p.id = locked.id returning p.id as "id: ProductId""#,
         from.0,
         to.0,
         now,

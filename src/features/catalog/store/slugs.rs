@@ -15,12 +15,15 @@ pub(in crate::features::catalog) async fn free_of_products(
     is_reserved: bool,
 ) -> sqlx::Result<Option<String>> {
     lock(c, "product", base).await?;
-    // A scalar subquery, because the planner would rather read all slugs than look up the first few.
+    // It goes on as long as they are taken, by one look into the index each; `exists` would read all slugs into a table.
     sqlx::query_scalar!(
-        r#"select slug as "slug!" from (
-             select n, case n when 1 then $1 else rtrim(left($1, 112), '-') || '-' || n end as slug
-             from generate_series($2::int, $3) n) made
-           where (select true from products p where p.slug = made.slug) is null order by n limit 1"#,
+        r#"with recursive tried as (
+             select $2::int as n, null::text as slug, true as taken
+             union all
+             select n + 1, made, coalesce((select true from products where slug = made), false)
+             from tried, lateral (select case n when 1 then $1 else rtrim(left($1, 112), '-') || '-' || n end) m (made)
+             where taken and n <= $3)
+           select slug as "slug!" from tried where not taken"#,
         base,
         first(is_reserved),
         MAX,
@@ -37,10 +40,13 @@ pub(in crate::features::catalog) async fn free_of_categories(
 ) -> sqlx::Result<Option<String>> {
     lock(c, "category", base).await?;
     sqlx::query_scalar!(
-        r#"select slug as "slug!" from (
-             select n, case n when 1 then $1 else rtrim(left($1, 112), '-') || '-' || n end as slug
-             from generate_series($2::int, $3) n) made
-           where (select true from categories c where c.slug = made.slug) is null order by n limit 1"#,
+        r#"with recursive tried as (
+             select $2::int as n, null::text as slug, true as taken
+             union all
+             select n + 1, made, coalesce((select true from categories where slug = made), false)
+             from tried, lateral (select case n when 1 then $1 else rtrim(left($1, 112), '-') || '-' || n end) m (made)
+             where taken and n <= $3)
+           select slug as "slug!" from tried where not taken"#,
         base,
         first(is_reserved),
         MAX,
