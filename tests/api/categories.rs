@@ -170,6 +170,8 @@ async fn the_tree_stays_a_tree() {
     let answer = patch(&shop, &admin, &cloth, json!({"version": 1, "parentId": top["id"]})).await;
     assert_eq!(answer.expect_error(409, "CONFLICT"), ["parentId"]);
     patch(&shop, &admin, &kente, json!({"version": 1, "parentId": top["id"]})).await.expect(200);
+    let place = format!("{}?moveTo={}", path(&cloth), deepest["id"].as_str().unwrap());
+    assert_eq!(shop.delete(&place).token(&admin).send().await.expect_error(409, "CONFLICT"), ["moveTo"]);
     assert_eq!(outline(&shop).await.len(), 13);
 }
 

@@ -277,7 +277,7 @@ pub(super) async fn delete(
     let mut products = Vec::new();
     if let Some(to) = move_to {
         check_destination(&rows, id, to)?;
-        products = store::move_content(&mut tx, id, to, app.clock.now()).await.map_err(refusal)?;
+        products = store::move_content(&mut tx, id, to, app.clock.now()).await.map_err(too_deep)?;
         slugs::inherit_of_category(&mut tx, id, to).await?;
     } else if rows.iter().any(|row| row.parent_id == Some(id)) || store::has_products(&mut tx, id).await? {
         return Err(in_use());
@@ -316,6 +316,15 @@ fn check_destination(rows: &[CategoryRow], id: CategoryId, to: CategoryId) -> Re
 
 fn find(rows: &[CategoryRow], id: CategoryId) -> Result<CategoryView> {
     rows.iter().find(|row| row.id == id).cloned().map(CategoryView::from).ok_or(Error::NotFound("The category"))
+}
+
+/// As [`refusal`], where the subcategories of a removed category do not fit below another.
+fn too_deep(error: sqlx::Error) -> Error {
+    if violated_constraint(&error) != Some("categories_depth") {
+        return refusal(error);
+    }
+    let fault = "is too far down for the subcategories; the tree has at most ten levels";
+    Error::Conflict { message: format!("moveTo: {fault}."), details: vec![FieldError::new("moveTo", fault)] }
 }
 
 fn stale() -> Error {
