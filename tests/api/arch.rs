@@ -40,7 +40,7 @@ const OPEN_MODULES: [(&str, &str); 2] = [
 ];
 
 /// Which feature's stores write and read a table. `shared` ones may be read by every store.
-const TABLES: [(&str, &str); 26] = [
+const TABLES: [(&str, &str); 29] = [
     ("users", "auth"),
     ("sessions", "auth"),
     ("refresh_tokens", "auth"),
@@ -56,6 +56,9 @@ const TABLES: [(&str, &str); 26] = [
     ("product_images", "catalog"),
     ("variants", "catalog"),
     ("search_words", "catalog"),
+    ("product_slugs", "catalog"),
+    ("category_slugs", "catalog"),
+    ("category_counts", "catalog"),
     ("product_listing", "shared"),
     ("variant_offers", "shared"),
     ("stock_levels", "inventory"),
@@ -100,7 +103,7 @@ impl Source {
     }
 
     fn is_http(&self) -> bool {
-        let is_page = matches!(self.name(), "pages.rs" | "mailbox.rs" | "categories.rs" | "extract.rs");
+        let is_page = matches!(self.name(), "pages.rs" | "mailbox.rs" | "extract.rs");
         self.feature().is_some() && (is_page || self.name().ends_with("http.rs"))
     }
 

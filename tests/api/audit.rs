@@ -78,8 +78,44 @@ async fn every_write_of_the_staff_is_on_record() {
     staff(shop.patch(&path), "update").json(&change).send().await.expect(200);
     done.push(("PATCH /api/v1/products/{product}", product_id.clone()));
     staff(shop.patch(&path), "refused").json(&change).send().await.expect_error(409, "CONFLICT");
+    let only = product["variants"][0]["id"].as_str().unwrap();
+    let size = |size: &str| json!([{"name": "Size", "value": size}]);
+    let change = json!({"version": 2, "options": size("S")});
+    staff(shop.patch(&format!("{path}/variants/{only}")), "variant").json(&change).send().await.expect(200);
+    done.push(("PATCH /api/v1/products/{product}/variants/{variant}", product_id.clone()));
+    let add = json!({"version": 3, "sku": "A-M", "options": size("M")});
+    let added = staff(shop.post(&format!("{path}/variants")), "add").json(&add).send().await.expect(201);
+    let other = added["product"]["variants"][1]["id"].as_str().unwrap();
+    done.push(("POST /api/v1/products/{product}/variants", product_id.clone()));
+    let order = json!({"version": 4, "ids": [other, only]});
+    staff(shop.put(&format!("{path}/variants/order")), "order").json(&order).send().await.expect(200);
+    done.push(("PUT /api/v1/products/{product}/variants/order", product_id.clone()));
+    staff(shop.delete(&format!("{path}/variants/{other}?version=5")), "remove").send().await.expect(200);
+    done.push(("DELETE /api/v1/products/{product}/variants/{variant}", product_id.clone()));
     staff(shop.delete(&path), "delete").send().await.expect(200);
     done.push(("DELETE /api/v1/products/{product}", product_id.clone()));
+    staff(shop.post(&format!("{path}/restore")), "restore").send().await.expect(200);
+    done.push(("POST /api/v1/products/{product}/restore", product_id.clone()));
+    let bulk = json!({"action": "feature", "ids": [product_id]});
+    staff(shop.post("/admin/products/bulk"), "bulk").json(&bulk).send().await.expect(200);
+    // It is about many products, which are named inside.
+    done.push(("POST /api/v1/admin/products/bulk", String::new()));
+    let of_category = format!("/categories/{category}");
+    let rename = json!({"version": 1, "name": "Fabrics"});
+    staff(shop.patch(&of_category), "rename").json(&rename).send().await.expect(200);
+    done.push(("PATCH /api/v1/categories/{category}", category.clone()));
+    let below =
+        shop.post("/categories").token(&admin).json(&json!({"name": "Lace", "parentId": category})).send().await;
+    let below = below.expect(201)["category"]["id"].clone();
+    let order = json!({"parentId": category, "ids": [below]});
+    staff(shop.put("/categories/order"), "sort").json(&order).send().await.expect(200);
+    done.push(("PUT /api/v1/categories/order", category.clone()));
+    let gone = format!("{of_category}?moveTo={}", below.as_str().unwrap());
+    let answer = staff(shop.delete(&gone), "refused").send().await;
+    assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["moveTo"]);
+    let place = format!("/categories/{}", below.as_str().unwrap());
+    staff(shop.delete(&place), "drop").send().await.expect(200);
+    done.push(("DELETE /api/v1/categories/{category}", below.as_str().unwrap().to_owned()));
     let kofis = format!("/admin/users/{kofi_id}");
     let lock = json!({"reason": "asked for it"});
     staff(shop.post(&format!("{kofis}/lock")), "lock").json(&lock).send().await.expect(200);
@@ -98,21 +134,32 @@ async fn every_write_of_the_staff_is_on_record() {
 
     let log = entries(&shop, &admin, "limit=100").await;
     let of = |request: &str| log.iter().filter(|entry| entry["requestId"] == request).cloned().collect::<Vec<_>>();
-    for (request, action, (_, entity_id)) in [
-        ("category", "category.create", &done[0]),
-        ("create", "product.create", &done[1]),
-        ("update", "product.update", &done[2]),
-        ("delete", "product.delete", &done[3]),
-        ("lock", "user.lock", &done[4]),
-        ("unlock", "user.unlock", &done[5]),
-        ("2fa", "user.two_factor_reset", &done[6]),
-        ("role", "user.set_role", &done[7]),
-        ("session", "session.revoke", &done[8]),
-        ("sessions", "session.revoke", &done[9]),
+    let of_route = |route: &str| done.iter().find(|(known, _)| *known == route).unwrap().1.clone();
+    for (request, action, route) in [
+        ("category", "category.create", "POST /api/v1/categories"),
+        ("create", "product.create", "POST /api/v1/products"),
+        ("update", "product.update", "PATCH /api/v1/products/{product}"),
+        ("variant", "product.update_variant", "PATCH /api/v1/products/{product}/variants/{variant}"),
+        ("add", "product.add_variant", "POST /api/v1/products/{product}/variants"),
+        ("order", "product.order_variants", "PUT /api/v1/products/{product}/variants/order"),
+        ("remove", "product.remove_variant", "DELETE /api/v1/products/{product}/variants/{variant}"),
+        ("delete", "product.delete", "DELETE /api/v1/products/{product}"),
+        ("restore", "product.restore", "POST /api/v1/products/{product}/restore"),
+        ("bulk", "product.bulk", "POST /api/v1/admin/products/bulk"),
+        ("rename", "category.update", "PATCH /api/v1/categories/{category}"),
+        ("sort", "category.order", "PUT /api/v1/categories/order"),
+        ("drop", "category.delete", "DELETE /api/v1/categories/{category}"),
+        ("lock", "user.lock", "POST /api/v1/admin/users/{user}/lock"),
+        ("unlock", "user.unlock", "POST /api/v1/admin/users/{user}/unlock"),
+        ("2fa", "user.two_factor_reset", "DELETE /api/v1/admin/users/{user}/2fa"),
+        ("role", "user.set_role", "PATCH /api/v1/admin/users/{user}/role"),
+        ("session", "session.revoke", "DELETE /api/v1/admin/users/{user}/sessions/{session}"),
+        ("sessions", "session.revoke", "DELETE /api/v1/admin/users/{user}/sessions"),
     ] {
         let found = of(request);
         assert_eq!(found.len(), 1, "{request}: {found:#?}");
         let entry = &found[0];
+        let entity_id = Some(of_route(route)).filter(|id| !id.is_empty());
         assert_eq!((&entry["action"], &entry["entityId"]), (&json!(action), &json!(entity_id)));
         assert_eq!(entry["entity"], action.split('.').next().unwrap().replace("session", "user"));
         assert_eq!((&entry["actorId"], &entry["actorRole"]), (&json!(admin_id), &json!("admin")), "{request}");
@@ -123,7 +170,8 @@ async fn every_write_of_the_staff_is_on_record() {
         let entry = of(request).remove(0);
         (entry["before"].clone(), entry["after"].clone())
     };
-    assert_eq!(states("category"), (Value::Null, json!({"name": "Cloths", "parentId": null})));
+    let made = json!({"name": "Cloths", "slug": "cloths", "parentId": null});
+    assert_eq!(states("category"), (Value::Null, made));
     let (before, after) = states("create");
     assert_eq!((&before, &after["sku"], &after["inventory"]), (&Value::Null, &json!("A"), &json!(3)));
     let (before, after) = states("update");
@@ -134,6 +182,22 @@ async fn every_write_of_the_staff_is_on_record() {
     assert!(after["suspendedAt"].is_string() && after["reason"] == "asked for it", "{after}");
     assert_eq!(states("unlock"), (after, before));
     assert_eq!(states("2fa"), (json!({"twoFactor": true}), json!({"twoFactor": false})));
+    let (before, after) = states("delete");
+    assert_eq!((&before["status"], &after["status"]), (&json!("active"), &json!("archived")));
+    let (before, after) = states("restore");
+    assert_eq!((&before["status"], &after["status"]), (&json!("archived"), &json!("inactive")));
+    let (before, after) = states("add");
+    let count = |state: &Value| state["variants"].as_array().unwrap().len();
+    assert_eq!((count(&before), count(&after)), (1, 2));
+    let (before, after) = states("bulk");
+    assert_eq!(before, json!({"products": {&product_id: {"isFeatured": false}}}));
+    assert_eq!(after["products"], json!({&product_id: {"isFeatured": true}}));
+    assert_eq!((&after["updated"], &after["request"]["action"]), (&json!([product_id]), &json!("feature")));
+    let (before, after) = states("rename");
+    assert_eq!(before, json!({"name": "Cloths", "version": 1}));
+    assert_eq!(after, json!({"name": "Fabrics", "version": 2}));
+    let (before, after) = states("drop");
+    assert_eq!((&before["name"], &after), (&json!("Lace"), &Value::Null));
     assert_eq!(states("role"), (json!({"role": "customer"}), json!({"role": "merchant"})));
     assert_eq!(states("session").1, json!({"sessions": [session]}));
     assert_eq!(states("sessions").1, json!({"sessions": []}));

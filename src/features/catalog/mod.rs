@@ -1,17 +1,26 @@
 //! What is sold: products with their variants and pictures, categories, search, and the import of product files.
 
 mod admin_http;
+mod bulk_http;
+mod bulk_service;
 mod cache;
-mod categories;
+mod categories_http;
+mod categories_service;
 pub mod demo;
 mod http;
 pub mod import;
 mod import_service;
+mod keyed;
 mod listing;
 mod media;
 mod model;
+mod product_input;
+mod rules;
 mod service;
+mod staff_service;
 mod store;
+mod variants_http;
+mod variants_service;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,5 +43,18 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(listing::http::suggest_products))
         .routes(routes!(listing::http::list_related_products))
         .routes(routes!(http::get_product, admin_http::update_product, admin_http::delete_product))
-        .routes(routes!(categories::list_categories, categories::create_category))
+        .routes(routes!(admin_http::restore_product))
+        .routes(routes!(admin_http::list_staff_products))
+        .routes(routes!(admin_http::get_staff_product))
+        .routes(routes!(bulk_http::bulk_products))
+        .routes(routes!(variants_http::create_variant))
+        .routes(routes!(variants_http::update_variant, variants_http::delete_variant))
+        .routes(routes!(variants_http::order_variants))
+        .routes(routes!(categories_http::list_categories, categories_http::create_category))
+        .routes(routes!(
+            categories_http::get_category,
+            categories_http::update_category,
+            categories_http::delete_category
+        ))
+        .routes(routes!(categories_http::order_categories))
 }

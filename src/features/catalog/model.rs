@@ -1,5 +1,7 @@
 //! What a product is, and how it is shown.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +46,7 @@ pub(super) struct Listed {
     pub version: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub archived_at: Option<DateTime<Utc>>,
     pub images: Json<Vec<ListedImage>>,
     pub variants: Json<Vec<ListedVariant>>,
 }
@@ -67,6 +70,11 @@ pub(super) struct ListedVariant {
     pub compare_at_minor: Option<i64>,
     pub available: i32,
     pub image_url: Option<String>,
+    /// Read for staff only.
+    #[serde(default)]
+    pub barcode: Option<String>,
+    #[serde(default)]
+    pub weight_grams: Option<i32>,
 }
 
 /// One chosen option of a variant, such as `Colour` = `Gold`.
@@ -198,6 +206,12 @@ pub(super) struct Dimensions {
     pub(super) unit: String,
 }
 
+impl Default for Dimensions {
+    fn default() -> Self {
+        Self { width: None, length: None, unit: "inches".to_owned() }
+    }
+}
+
 /// A picture.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImageView {
@@ -229,6 +243,65 @@ pub(super) struct VariantView {
     inventory: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
+    /// Told to staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    barcode: Option<String>,
+    /// Grams, where it differs from the product's; told to staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<i32>,
+}
+
+/// Where a product stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ProductStatus {
+    /// For sale.
+    Active,
+    /// Hidden from shoppers.
+    Inactive,
+    /// Removed; it can be restored.
+    Archived,
+}
+
+impl FromStr for ProductStatus {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "active" => Ok(Self::Active),
+            "inactive" => Ok(Self::Inactive),
+            "archived" => Ok(Self::Archived),
+            _ => Err("must be active, inactive or archived"),
+        }
+    }
+}
+
+/// A product as staff see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StaffProductView {
+    #[serde(flatten)]
+    pub(super) product: ProductView,
+    status: ProductStatus,
+    archived_at: Option<DateTime<Utc>>,
+}
+
+impl StaffProductView {
+    /// `base` is this server's public address.
+    pub(super) fn new(row: Listed, base: &str) -> Self {
+        let archived_at = row.archived_at;
+        let status = match (archived_at, row.is_active) {
+            (Some(_), _) => ProductStatus::Archived,
+            (None, true) => ProductStatus::Active,
+            (None, false) => ProductStatus::Inactive,
+        };
+        Self { product: ProductView::new(row, base), status, archived_at }
+    }
+
+    /// Whether it was removed from the shop.
+    pub(super) fn is_archived(&self) -> bool {
+        self.status == ProductStatus::Archived
+    }
 }
 
 impl ProductView {
@@ -305,6 +378,8 @@ impl VariantView {
             compare_at_price: row.compare_at_minor.map(Amount),
             inventory: row.available,
             image: row.image_url.map(|url| absolute_url(&url, base)),
+            barcode: row.barcode,
+            weight: row.weight_grams,
         }
     }
 }

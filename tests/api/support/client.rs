@@ -38,6 +38,10 @@ impl TestApp {
         self.call(reqwest::Method::POST, path)
     }
 
+    pub fn put(&self, path: &str) -> Call {
+        self.call(reqwest::Method::PUT, path)
+    }
+
     pub fn patch(&self, path: &str) -> Call {
         self.call(reqwest::Method::PATCH, path)
     }
