@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::keyed::{self, Keyed};
-use super::list::CategoryOf;
+use super::listing::CategoryOf;
 use super::model::{ProductStatus, StaffProductView};
 use super::product_input::{CreateProduct, UpdateProduct};
 use super::service::ProductData;

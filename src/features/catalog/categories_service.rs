@@ -225,7 +225,7 @@ pub(super) async fn update(
     tx.commit().await?;
     if before.name != after.name || before.slug != after.slug {
         // Every answer of a product tells the name of its category.
-        app.product_cache.clear();
+        app.product_cache.clear().await;
     }
     Ok(after)
 }
@@ -292,7 +292,7 @@ pub(super) async fn delete(
     record(&mut tx, app, deed, Some(json!(category)), after).await?;
     tx.commit().await?;
     if products.len() > FORGET_EACH {
-        app.product_cache.clear();
+        app.product_cache.clear().await;
     } else {
         app.product_cache.forget(&products).await;
     }

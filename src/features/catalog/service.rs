@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use futures::FutureExt;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::cache::CachedProduct;
 use super::model::ProductView;

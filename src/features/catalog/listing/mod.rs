@@ -30,7 +30,7 @@ struct Filter {
 
 /// A category, as a link names it. Its descendants count.
 #[derive(Clone, Debug)]
-enum CategoryOf {
+pub(super) enum CategoryOf {
     Id(CategoryId),
     Slug(String),
 }

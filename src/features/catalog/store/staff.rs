@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use crate::features::catalog::list::CategoryOf;
+use crate::features::catalog::listing::CategoryOf;
 use crate::features::catalog::model::{Listed, ProductStatus};
 use crate::platform::ids::{CategoryId, ProductId};
 use crate::platform::page::Page;
