@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::features::auth::{Hasher, LiveSessions, TokenKeys};
 use crate::features::catalog::ProductCache;
+use crate::features::media::Media;
 use crate::features::notifications::Mailer;
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub live_sessions: LiveSessions,
     /// Products as they were last answered.
     pub product_cache: ProductCache,
+    /// Keeps and shows pictures.
+    pub media: Media,
     /// Counts requests.
     pub rate_limiter: RateLimiter,
     /// Wakes the workers after a commit.
@@ -80,6 +83,7 @@ impl App {
             )?,
             live_sessions: LiveSessions::new(&config.auth),
             product_cache: ProductCache::new(&config.cache),
+            media: Media::new(&config)?,
             rate_limiter: RateLimiter::new(&config.limits),
             waker: Waker::default(),
             paystack,
