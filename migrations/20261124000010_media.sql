@@ -9,6 +9,8 @@ create table media_assets (
   key text not null check (length(key) between 1 and 300),
   -- The provider's number of this state of the file.
   version bigint,
+  -- Its address as products keep it: absolute, or a path on this server.
+  url text not null constraint media_assets_url_key unique check (length(url) between 1 and 2000),
   content_type text not null check (content_type in ('image/jpeg', 'image/png', 'image/webp', 'image/gif')),
   bytes bigint not null check (bytes > 0),
   width int not null check (width > 0),
@@ -51,13 +53,25 @@ alter table product_images add constraint product_images_ten check (position < 1
 alter table product_images add constraint product_images_place unique (product_id, position) deferrable initially immediate;
 drop index product_images_product_id;
 
-create function product_images_note_asset() returns trigger language plpgsql as $$
+-- Whoever names a picture by its address means the picture, and keeps it from the clean-up.
+create function product_images_link_asset() returns trigger language plpgsql as $$
 begin
+  if new.asset_id is null then
+    select id into new.asset_id from media_assets where url = new.url;
+  end if;
   update media_assets set was_attached = true where id = new.asset_id and not was_attached;
   return new;
 end $$;
-create trigger product_images_note_asset before insert or update of asset_id on product_images
-  for each row when (new.asset_id is not null) execute function product_images_note_asset();
+create trigger product_images_link_asset before insert or update of asset_id, url on product_images
+  for each row execute function product_images_link_asset();
+
+create function variants_note_asset() returns trigger language plpgsql as $$
+begin
+  update media_assets set was_attached = true where url = new.image_url and not was_attached;
+  return new;
+end $$;
+create trigger variants_note_asset before insert or update of image_url on variants
+  for each row when (new.image_url is not null) execute function variants_note_asset();
 
 -- The same as before, with what the addresses of an own picture's sizes are made of.
 create or replace view product_listing as
@@ -68,7 +82,6 @@ select p.id, p.sku, p.title, p.slug, p.short_description, p.description, p.full_
        p.updated_at, p.archived_at,
        coalesce((select jsonb_agg(jsonb_build_object(
                           'id', i.id, 'url', i.url, 'alt', i.alt, 'type', i.type, 'order', i.position,
-                          'asset_id', i.asset_id,
                           'place', case when a.id is not null then jsonb_build_object(
                                      'provider', a.provider, 'key', a.key, 'version', a.version) end)
                           order by i.position, i.id)

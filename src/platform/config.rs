@@ -669,7 +669,9 @@ mod tests {
         assert_eq!(faults(&[("AGAPE_MEDIA__PROVIDER", "ftp")]), ["media.provider"]);
         assert_eq!(faults(&[("AGAPE_MEDIA__PROVIDER", "cloudinary")]), ["media.cloudinary_url"]);
         assert_eq!(faults(&[("CLOUDINARY_URL", "https://key:hunter2@cloud")]), ["media.cloudinary_url"]);
-        assert!(faults(&[("AGAPE_MEDIA__PROVIDER", "cloudinary"), ("CLOUDINARY_URL", "cloudinary://k:s@c")]).is_empty());
+        assert!(
+            faults(&[("AGAPE_MEDIA__PROVIDER", "cloudinary"), ("CLOUDINARY_URL", "cloudinary://k:s@c")]).is_empty()
+        );
         assert_eq!(
             faults(&[("AGAPE_MEDIA__PROVIDER", "s3"), ("AGAPE_MEDIA__S3_REGION", "")]),
             ["media.s3_endpoint", "media.s3_region", "media.s3_bucket", "media.s3_access_key", "media.s3_secret_key"]

@@ -139,6 +139,7 @@ impl Operation {
             "get" => shop.get(&address),
             "post" => shop.post(&address),
             "patch" => shop.patch(&address),
+            "put" => shop.put(&address),
             "delete" => shop.delete(&address),
             method => panic!("{}: teach the tests' client the method {method}", self.id),
         }

@@ -167,7 +167,7 @@ impl Faults {
     }
 }
 
-fn is_image_url(url: &str) -> bool {
+pub(super) fn is_image_url(url: &str) -> bool {
     url.starts_with("/media/") || url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 

@@ -5,6 +5,8 @@ mod cache;
 mod categories;
 pub mod demo;
 mod http;
+mod images_http;
+mod images_service;
 pub mod import;
 mod import_service;
 mod list;
@@ -30,5 +32,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(http::list_products, admin_http::create_product))
         .routes(routes!(http::search_products))
         .routes(routes!(http::get_product, admin_http::update_product, admin_http::delete_product))
+        .routes(routes!(images_http::add_image))
+        .routes(routes!(images_http::order_images))
+        .routes(routes!(images_http::update_image, images_http::remove_image))
         .routes(routes!(categories::list_categories, categories::create_category))
 }

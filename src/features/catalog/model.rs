@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
+use crate::features::media::{Media, Place, Presets};
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::platform::money::Amount;
@@ -48,7 +49,7 @@ pub(super) struct Listed {
     pub variants: Json<Vec<ListedVariant>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ListedImage {
     pub id: ImageId,
     pub url: String,
@@ -56,6 +57,8 @@ pub(super) struct ListedImage {
     #[serde(rename = "type")]
     pub kind: ImageType,
     pub order: i32,
+    /// Where it is kept, if it is one of the shop's own.
+    pub place: Option<Place>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -207,6 +210,9 @@ pub(super) struct ImageView {
     alt: String,
     r#type: ImageType,
     order: i32,
+    /// The picture in other sizes, if it is one of the shop's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presets: Option<Presets>,
 }
 
 /// What can be bought.
@@ -232,8 +238,8 @@ pub(super) struct VariantView {
 }
 
 impl ProductView {
-    /// `base` is this server's public address.
-    pub(super) fn new(row: Listed, base: &str) -> Self {
+    /// `base` is this server's public address; `media` knows the addresses of the shop's own pictures.
+    pub(super) fn new(row: Listed, base: &str, media: &Media) -> Self {
         let price = row.price_minor;
         let inventory = row.variants.iter().map(|v| i64::from(v.available)).sum();
         Self {
@@ -275,6 +281,7 @@ impl ProductView {
                     alt: image.alt,
                     r#type: image.kind,
                     order: image.order,
+                    presets: image.place.and_then(|place| media.presets(&place)),
                 })
                 .collect(),
             variants: row.variants.0.into_iter().map(|variant| VariantView::new(variant, price, base)).collect(),

@@ -34,7 +34,7 @@ pub(super) async fn list_products(
 ) -> Result<(Vec<ProductView>, Pagination)> {
     let (rows, total) = list::list(&mut *app.db.acquire().await?, filter, sort, page).await?;
     let base = app.config.public_url();
-    Ok((rows.into_iter().map(|row| ProductView::new(row, &base)).collect(), page.of(total)))
+    Ok((rows.into_iter().map(|row| ProductView::new(row, &base, &app.media)).collect(), page.of(total)))
 }
 
 /// A product for sale by id or slug, ready to be sent. Kept in memory until a write changes it.
@@ -45,9 +45,10 @@ pub(super) async fn get_product(app: &App, name: &str) -> Result<CachedProduct> 
     let epoch = app.product_cache.epoch();
     let row = find(&mut *app.db.acquire().await?, name, false).await?;
     let (id, slug) = (row.id, row.slug.as_str().into());
-    let body =
-        serde_json::to_vec(&Envelope::of(ProductData { product: ProductView::new(row, &app.config.public_url()) }))
-            .map_err(Error::internal)?;
+    let body = serde_json::to_vec(&Envelope::of(ProductData {
+        product: ProductView::new(row, &app.config.public_url(), &app.media),
+    }))
+    .map_err(Error::internal)?;
     // Weak, because the same tag goes with the compressed body.
     let etag = format!("W/\"{}\"", hex::encode(&sha256(&body)[..12])).try_into().map_err(Error::internal)?;
     let cached = CachedProduct { id, slug, body: Bytes::from(body), etag };
@@ -55,7 +56,7 @@ pub(super) async fn get_product(app: &App, name: &str) -> Result<CachedProduct> 
     Ok(cached)
 }
 
-async fn find(connection: &mut PgConnection, name: &str, all: bool) -> Result<Listed> {
+pub(super) async fn find(connection: &mut PgConnection, name: &str, all: bool) -> Result<Listed> {
     store::find(connection, name.parse().ok(), name, all).await?.ok_or(Error::NotFound("The product"))
 }
 
@@ -173,7 +174,9 @@ pub(super) async fn create_product(
         metadata: &new.metadata,
     };
     let id = store::upsert_product(&mut tx, &fields, now).await.map_err(refusal)?;
-    let images: Vec<_> = new.images.iter().map(|(url, alt, kind)| NewImage { url, alt, kind: kind.as_str() }).collect();
+    let urls: Vec<String> = new.images.iter().map(|(url, ..)| app.media.stored_url(url)).collect();
+    let images: Vec<_> =
+        new.images.iter().zip(&urls).map(|((_, alt, kind), url)| NewImage { url, alt, kind: kind.as_str() }).collect();
     store::replace_images(&mut tx, id, &images).await?;
     let only = [NewVariant {
         sku: new.sku.clone(),
@@ -184,16 +187,19 @@ pub(super) async fn create_product(
         image_url: None,
     }];
     let variants = if new.variants.is_empty() { &only[..] } else { &new.variants[..] };
+    let pictures: Vec<Option<String>> =
+        variants.iter().map(|v| v.image_url.as_deref().map(|url| app.media.stored_url(url))).collect();
     let rows: Vec<_> = variants
         .iter()
-        .map(|v| VariantFields {
+        .zip(&pictures)
+        .map(|(v, picture)| VariantFields {
             sku: &v.sku,
             options: json!(v.options),
             price_minor: v.price_minor,
             compare_at_minor: v.compare_at_minor,
             barcode: None,
             weight_grams: None,
-            image_url: v.image_url.as_deref(),
+            image_url: picture.as_deref(),
         })
         .collect();
     let stored = store::upsert_variants(&mut tx, id, &rows, now).await.map_err(refusal)?;
@@ -217,7 +223,7 @@ pub(super) async fn create_product(
         .collect();
     inventory::receive(&mut tx, &levels, "initial", now).await?;
     let row = find(&mut tx, &id.to_string(), true).await?;
-    let view = ProductView::new(row, &app.config.public_url());
+    let view = ProductView::new(row, &app.config.public_url(), &app.media);
     record(&mut tx, app, actor, meta, "product.create", id, None, Some(json!(view))).await?;
     tx.commit().await?;
     app.product_cache.forget(&[id]).await;
@@ -240,13 +246,13 @@ pub(super) async fn update_product(
     let now = app.clock.now();
     let base = app.config.public_url();
     let mut tx = app.db.begin().await?;
-    let before = ProductView::new(find(&mut tx, &id.to_string(), true).await?, &base);
+    let before = ProductView::new(find(&mut tx, &id.to_string(), true).await?, &base, &app.media);
     if !store::update_product(&mut tx, id, version, &change, now).await.map_err(refusal)? {
         return Err(Error::conflict(
             "Somebody else has changed this product meanwhile. Load it again and repeat your change.",
         ));
     }
-    let view = ProductView::new(find(&mut tx, &id.to_string(), true).await?, &base);
+    let view = ProductView::new(find(&mut tx, &id.to_string(), true).await?, &base, &app.media);
     record(&mut tx, app, actor, meta, "product.update", id, Some(json!(before)), Some(json!(view))).await?;
     tx.commit().await?;
     app.product_cache.forget(&[id]).await;
@@ -265,7 +271,7 @@ pub(super) async fn delete_product(app: &App, actor: &Identity, meta: &RequestMe
 }
 
 #[expect(clippy::too_many_arguments, reason = "an audit entry has that many parts")]
-async fn record(
+pub(super) async fn record(
     tx: &mut PgConnection,
     app: &App,
     actor: &Identity,

@@ -1,5 +1,7 @@
 //! SQL of products and their parts.
 
+pub(super) mod images;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;

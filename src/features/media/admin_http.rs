@@ -20,9 +20,7 @@ use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::format::absolute_url;
 use crate::platform::http::envelope::Empty;
-use crate::platform::http::{
-    Answer, Body, Envelope, ErrorEnvelope, PathId, Query, RequestMeta, created, deleted, ok,
-};
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, Query, RequestMeta, created, deleted, ok};
 use crate::platform::ids::AssetId;
 use crate::platform::page::PageQuery;
 use crate::platform::text::Text;
@@ -30,8 +28,8 @@ use crate::platform::text::Text;
 /// Bytes that a form may have beside its files.
 const FORM: usize = 64 * 1024;
 
-/// Characters of a description.
-const MAX_ALT: usize = 300;
+/// A description.
+type Alt = Text<0, 300>;
 
 /// A picture of the shop's own.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,7 +61,7 @@ pub(super) struct ListedAssetView {
 impl AssetView {
     fn new(asset: Asset, media: &Media, base: &str) -> Self {
         Self {
-            url: absolute_url(&media.url(&asset.place), base),
+            url: absolute_url(&asset.url, base),
             presets: media.presets(&asset.place),
             id: asset.id,
             content_type: asset.content_type,
@@ -176,11 +174,9 @@ async fn take_files(
             }
             Some("alt") => {
                 let text = read(part, FORM).await?;
-                match std::str::from_utf8(&text) {
-                    Ok(text) if text.chars().count() <= MAX_ALT && !text.contains('\0') => {
-                        text.trim().clone_into(&mut alt);
-                    }
-                    _ => faults.push(FieldError::new("alt", format!("must be a text of at most {MAX_ALT} characters"))),
+                match std::str::from_utf8(&text).map_err(|_| "must be UTF-8".to_owned()).and_then(str::parse::<Alt>) {
+                    Ok(text) => alt = text.into_string(),
+                    Err(fault) => faults.push(FieldError::new("alt", fault)),
                 }
             }
             other => faults.push(FieldError::new(other.unwrap_or_default(), "is not a field of this request")),
@@ -290,7 +286,7 @@ pub(super) struct ConfirmUpload {
     id: AssetId,
     /// What the picture shows.
     #[schema(value_type = Option<String>, max_length = 300)]
-    alt: Option<Text<0, 300>>,
+    alt: Option<Alt>,
     /// Cloudinary's answer to the upload; of no other provider.
     cloudinary: Option<CloudinaryAnswer>,
 }

@@ -121,7 +121,8 @@ pub(super) async fn confirm(
         return known.map(|(asset, _)| asset).ok_or(Error::NotFound("The upload"));
     }
     let asset = service::take(&mut tx, written).await?;
-    record(&mut tx, app, actor, meta, "media.upload", Some(id), None, Some(json!({"assets": [described(&asset)]}))).await?;
+    record(&mut tx, app, actor, meta, "media.upload", Some(id), None, Some(json!({"assets": [described(&asset)]})))
+        .await?;
     tx.commit().await?;
     Ok(asset)
 }

@@ -47,8 +47,16 @@ impl Media {
         })
     }
 
-    /// The address of a picture as it is kept. On this server it is a path, which outlives a change of the host's name.
-    pub fn url(&self, place: &Place) -> String {
+    /// An address as it is stored: what is on this server is a path, which outlives a change of the host's name.
+    pub fn stored_url(&self, url: &str) -> String {
+        match url.strip_prefix(&self.base) {
+            Some(path) if path.starts_with("/media/") => path.to_owned(),
+            _ => url.to_owned(),
+        }
+    }
+
+    /// The address of a picture as it is kept.
+    pub(super) fn url(&self, place: &Place) -> String {
         let own = || format!("/media/{}", place.key);
         match place.provider {
             Provider::Local | Provider::Cloudinary => own(),

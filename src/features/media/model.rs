@@ -31,7 +31,7 @@ pub enum Provider {
 
 /// The formats that are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// JPEG.
     Jpeg,
     /// PNG, without animation.
@@ -47,7 +47,7 @@ impl Format {
     pub(super) const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif];
 
     /// What the first bytes of a file say. Its name and its declared type do not matter.
-    pub fn sniff(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn sniff(bytes: &[u8]) -> Option<Self> {
         let webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
         match bytes {
             [0xFF, 0xD8, 0xFF, ..] => Some(Self::Jpeg),
@@ -59,7 +59,7 @@ impl Format {
     }
 
     /// The media type.
-    pub fn content_type(self) -> &'static str {
+    pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
@@ -69,7 +69,7 @@ impl Format {
     }
 
     /// The end of a file's name, without the dot.
-    pub fn extension(self) -> &'static str {
+    pub(super) fn extension(self) -> &'static str {
         match self {
             Self::Jpeg => "jpg",
             Self::Png => "png",
@@ -87,7 +87,7 @@ impl Format {
 /// The name of a stored file, such as `018f….jpg`. It is made by this program, never by who uploads, and never used twice.
 /// What comes from an address is read by the same strict rule, so no path can hide in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileName {
+pub(super) struct FileName {
     id: Uuid,
     format: Format,
 }
@@ -194,7 +194,7 @@ pub struct Presets {
 }
 
 /// Where a picture is kept: what its addresses are made of.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Who keeps it.
     pub provider: Provider,
@@ -211,6 +211,8 @@ pub struct Asset {
     pub id: AssetId,
     /// Where it is kept.
     pub place: Place,
+    /// Its address, as products keep it: absolute, or a path on this server.
+    pub url: String,
     /// Its media type.
     pub content_type: String,
     /// Bytes.
@@ -270,7 +272,8 @@ mod tests {
         for size in [Size::THUMBNAIL, Size::CARD, Size::DETAIL, Size::ZOOM] {
             assert_eq!(size.to_string().parse(), Ok(size));
         }
-        for wrong in ["fill-0x1", "fill-1x5000", "fit-01x1", "fit-+1x1", "crop-1x1", "fit-1", "fit-1x1x1", "", "fit-x"] {
+        for wrong in ["fill-0x1", "fill-1x5000", "fit-01x1", "fit-+1x1", "crop-1x1", "fit-1", "fit-1x1x1", "", "fit-x"]
+        {
             assert_eq!(wrong.parse::<Size>(), Err(()), "{wrong}");
         }
     }

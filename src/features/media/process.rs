@@ -222,12 +222,14 @@ fn in_srgb(picture: DynamicImage, profile: &[u8]) -> DynamicImage {
     match picture {
         DynamicImage::ImageRgb8(old) => {
             let (width, height) = old.dimensions();
-            let new = converted(old.as_raw(), Layout::Rgb).and_then(|new| image::RgbImage::from_raw(width, height, new));
+            let new =
+                converted(old.as_raw(), Layout::Rgb).and_then(|new| image::RgbImage::from_raw(width, height, new));
             DynamicImage::ImageRgb8(new.unwrap_or(old))
         }
         DynamicImage::ImageRgba8(old) => {
             let (width, height) = old.dimensions();
-            let new = converted(old.as_raw(), Layout::Rgba).and_then(|new| image::RgbaImage::from_raw(width, height, new));
+            let new =
+                converted(old.as_raw(), Layout::Rgba).and_then(|new| image::RgbaImage::from_raw(width, height, new));
             DynamicImage::ImageRgba8(new.unwrap_or(old))
         }
         other => other,

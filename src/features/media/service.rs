@@ -68,9 +68,11 @@ pub(super) async fn write_processed(
     let loose = Loose { id: AssetId::new(), provider: storage.chosen, key: storage.key(name) };
     store::announce(&mut *app.db.acquire().await?, &loose, Purpose::Writing, now + WRITING).await?;
     let version = storage.put(name, bytes.clone()).await?;
+    let place = Place { provider: loose.provider, key: loose.key, version };
     let asset = Asset {
         id,
-        place: Place { provider: loose.provider, key: loose.key, version },
+        url: app.media.url(&place),
+        place,
         content_type: format.content_type().to_owned(),
         bytes: i64::try_from(bytes.len()).map_err(Error::internal)?,
         width: i32::try_from(width).map_err(Error::internal)?,
@@ -156,18 +158,14 @@ pub async fn store_image(
     let mut tx = app.db.begin().await?;
     let asset = take(&mut tx, written).await?;
     tx.commit().await?;
-    Ok(StoredImage { asset_id: asset.id, url: app.media.url(&asset.place) })
+    Ok(StoredImage { asset_id: asset.id, url: asset.url })
 }
 
 pub(super) fn refused(field: &str, refusal: &Refusal) -> Error {
     Error::field(field, refusal.to_string())
 }
 
-pub(super) async fn list(
-    app: &App,
-    attached: Option<bool>,
-    page: Page,
-) -> Result<(Vec<(Asset, bool)>, i64)> {
+pub(super) async fn list(app: &App, attached: Option<bool>, page: Page) -> Result<(Vec<(Asset, bool)>, i64)> {
     Ok(store::list(&mut *app.db.acquire().await?, attached, page.limit, page.offset()).await?)
 }
 

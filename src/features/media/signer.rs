@@ -120,7 +120,11 @@ mod tests {
         assert!(signer.allows(signature, Size::CARD, file));
         assert!(!signer.allows(signature, Size::ZOOM, file));
         assert!(!signer.allows(signature, Size::CARD, FileName::new(Format::Jpeg)));
-        assert!(!super::Signer::load(&"cd".repeat(32).into(), Path::new("/")).unwrap().allows(signature, Size::CARD, file));
+        assert!(!super::Signer::load(&"cd".repeat(32).into(), Path::new("/")).unwrap().allows(
+            signature,
+            Size::CARD,
+            file
+        ));
         for wrong in ["", "A", &signature[..20], &format!("{signature}A"), "////", &"A".repeat(22)] {
             assert!(!signer.allows(wrong, Size::CARD, file), "{wrong}");
         }

@@ -44,17 +44,14 @@ pub(super) async fn announce(
 
 /// Takes a written file out of the loose ones. False when the clean-up has it already.
 pub(super) async fn take(c: &mut PgConnection, id: AssetId, purpose: Purpose) -> sqlx::Result<bool> {
-    let taken =
-        sqlx::query!("delete from media_loose where id = $1 and purpose = $2", id.0, purpose as Purpose).execute(c).await?;
+    let taken = sqlx::query!("delete from media_loose where id = $1 and purpose = $2", id.0, purpose as Purpose)
+        .execute(c)
+        .await?;
     Ok(taken.rows_affected() == 1)
 }
 
 /// An upload that waits for its confirmation.
-pub(super) async fn find_upload(
-    c: &mut PgConnection,
-    id: AssetId,
-    now: DateTime<Utc>,
-) -> sqlx::Result<Option<Loose>> {
+pub(super) async fn find_upload(c: &mut PgConnection, id: AssetId, now: DateTime<Utc>) -> sqlx::Result<Option<Loose>> {
     sqlx::query_as!(
         Loose,
         r#"select id as "id: AssetId", provider as "provider: Provider", key from media_loose
@@ -68,10 +65,9 @@ pub(super) async fn find_upload(
 
 /// Ends an upload. What was sent is removed when nobody can send it again. False when somebody else has ended it.
 pub(super) async fn close_upload(c: &mut PgConnection, id: AssetId) -> sqlx::Result<bool> {
-    let closed =
-        sqlx::query!("update media_loose set purpose = 'removal' where id = $1 and purpose = 'upload'", id.0)
-            .execute(c)
-            .await?;
+    let closed = sqlx::query!("update media_loose set purpose = 'removal' where id = $1 and purpose = 'upload'", id.0)
+        .execute(c)
+        .await?;
     Ok(closed.rows_affected() == 1)
 }
 
@@ -117,12 +113,13 @@ pub(super) async fn forget(c: &mut PgConnection, id: AssetId) -> sqlx::Result<()
 pub(super) async fn insert(c: &mut PgConnection, asset: &Asset) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into media_assets
-           (id, provider, key, version, content_type, bytes, width, height, sha256, alt, created_by, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+           (id, provider, key, version, url, content_type, bytes, width, height, sha256, alt, created_by, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         asset.id.0,
         asset.place.provider as Provider,
         asset.place.key,
         asset.place.version,
+        asset.url,
         asset.content_type,
         asset.bytes,
         asset.width,
@@ -144,6 +141,7 @@ struct Row {
     provider: Provider,
     key: String,
     version: Option<i64>,
+    url: String,
     content_type: String,
     bytes: i64,
     width: i32,
@@ -160,6 +158,7 @@ impl Row {
         let asset = Asset {
             id: self.id,
             place: Place { provider: self.provider, key: self.key, version: self.version },
+            url: self.url,
             content_type: self.content_type,
             bytes: self.bytes,
             width: self.width,
@@ -177,8 +176,8 @@ impl Row {
 pub(super) async fn find(c: &mut PgConnection, id: AssetId) -> sqlx::Result<Option<(Asset, bool)>> {
     let row = sqlx::query_as!(
         Row,
-        r#"select a.id as "id: AssetId", provider as "provider: Provider", key, version, content_type, bytes, width, height, sha256, a.alt,
-                  created_by as "created_by: UserId", created_at,
+        r#"select a.id as "id: AssetId", a.provider as "provider: Provider", a.key, a.version, a.url, a.content_type,
+                  a.bytes, a.width, a.height, a.sha256, a.alt, a.created_by as "created_by: UserId", a.created_at,
                   exists (select from product_images i where i.asset_id = a.id) as "is_attached!"
            from media_assets a where a.id = $1"#,
         id.0,
@@ -197,8 +196,8 @@ pub(super) async fn list(
 ) -> sqlx::Result<(Vec<(Asset, bool)>, i64)> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select a.id as "id: AssetId", provider as "provider: Provider", key, version, content_type, bytes, width, height, sha256, a.alt,
-                  created_by as "created_by: UserId", created_at,
+        r#"select a.id as "id: AssetId", a.provider as "provider: Provider", a.key, a.version, a.url, a.content_type,
+                  a.bytes, a.width, a.height, a.sha256, a.alt, a.created_by as "created_by: UserId", a.created_at,
                   exists (select from product_images i where i.asset_id = a.id) as "is_attached!"
            from media_assets a
            where $1::boolean is null or exists (select from product_images i where i.asset_id = a.id) = $1

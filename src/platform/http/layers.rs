@@ -116,9 +116,7 @@ async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Respons
                     .unwrap_or_default();
                 Error::internal(anyhow::anyhow!("panic: {text}")).into_response()
             }
-            Err(_) => {
-                Error::Unavailable(anyhow::anyhow!("the request took longer than {limit:?}")).into_response()
-            }
+            Err(_) => Error::Unavailable(anyhow::anyhow!("the request took longer than {limit:?}")).into_response(),
         };
         let status = response.status();
         let elapsed = started.elapsed();

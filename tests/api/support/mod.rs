@@ -2,6 +2,8 @@
 
 mod client;
 mod database;
+pub mod pictures;
+mod s3;
 mod seed;
 mod smtp;
 
@@ -21,6 +23,7 @@ use tokio::task::JoinHandle;
 
 pub use client::{Answer, Call};
 pub use database::TestDatabase;
+pub use s3::{FakeS3, Fault};
 pub use seed::{Product, address, charge_success};
 pub use smtp::FakeSmtp;
 
@@ -103,6 +106,11 @@ impl TestApp {
             let _ = stop.send(());
             server.await.unwrap().unwrap();
         }
+    }
+
+    /// Where this shop keeps its files.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
     }
 
     /// Waits until `look` gives a value, and fails after a minute.

@@ -122,9 +122,7 @@ impl Storage {
     pub(super) async fn put(&self, name: FileName, bytes: Bytes) -> Result<Option<i64>, StorageError> {
         match self.chosen {
             Provider::Local => self.local.put(Key::File(name), bytes).await.map(|()| None),
-            Provider::S3 => {
-                self.s3()?.put(Key::File(name), bytes, name.format().content_type()).await.map(|()| None)
-            }
+            Provider::S3 => self.s3()?.put(Key::File(name), bytes, name.format().content_type()).await.map(|()| None),
             Provider::Cloudinary => Err(not_here()),
         }
     }
