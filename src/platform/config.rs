@@ -115,7 +115,8 @@ sections! {
     Inventory { low_stock: i32, }
     Media {
         provider: String, max_bytes: usize, upload_seconds: u64, timeout_seconds: u64, unattached_days: i64,
-        cache_bytes: u64, signing_key: SecretString, cloudinary_url: SecretString, s3_endpoint: String,
+        cache_bytes: u64, signing_key: SecretString, cloudinary_url: SecretString, cloudinary_api_url: String,
+        cloudinary_delivery_url: String, s3_endpoint: String,
         s3_region: String, s3_bucket: String, s3_path_style: bool, s3_access_key: String, s3_secret_key: SecretString,
         s3_public_url: String,
     }
@@ -581,6 +582,12 @@ impl Media {
             "media.cloudinary_url: must be like cloudinary://key:secret@cloud (CLOUDINARY_URL)",
         );
         let is_web = |url: &str| url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https"));
+        for (name, url) in [
+            ("cloudinary_api_url", &self.cloudinary_api_url),
+            ("cloudinary_delivery_url", &self.cloudinary_delivery_url),
+        ] {
+            require(is_web(url), &format!("media.{name}: must be an http or https address"));
+        }
         if self.provider == "s3" || !self.s3_endpoint.is_empty() {
             require(is_web(&self.s3_endpoint), "media.s3_endpoint: must be an http or https address");
             for (name, value) in [

@@ -95,7 +95,7 @@ async fn what_is_no_picture_is_refused() {
         ("exe", b"MZ\x90\0\x03\0\0\0"),
         ("zip", b"PK\x03\x04\x14\0\0\0"),
         ("pdf", b"%PDF-1.7"),
-        ("bmp", &picture(ImageFormat::Bmp, 10, 10)),
+        ("bmp", b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"),
         ("nothing", b""),
         ("only the mark of a jpeg", b"\xFF\xD8\xFF"),
         ("only the mark of a png", b"\x89PNG\r\n\x1A\n"),

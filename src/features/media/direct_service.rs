@@ -66,9 +66,16 @@ pub(super) async fn allow(
             permit.url = format!("{}{}", app.config.public_url(), app.media.signer.ticket_path(ticket));
         }
         Provider::S3 => permit.url = storage.s3()?.upload_url(key, format.content_type(), bytes, VALID),
-        Provider::Cloudinary => return Err(Error::conflict("no")),
+        Provider::Cloudinary => {
+            let form = storage.cloudinary()?.form(key, format, now)?;
+            permit.method = "POST";
+            permit.headers.clear();
+            permit.url = form.url;
+            permit.fields = form.fields;
+            permit.expires_at = DateTime::from_timestamp(form.expires_at, 0).unwrap_or(expires_at);
+        }
     }
-    let loose = Loose { id, provider: storage.chosen, key: storage.incoming_key(id) };
+    let loose = Loose { id, provider: storage.chosen, key: key.to_string() };
     let mut tx = app.db.begin().await?;
     store::announce(&mut tx, &loose, Purpose::Upload, now + KEPT).await?;
     let after = json!({"contentType": format.content_type(), "bytes": bytes, "provider": storage.chosen});
@@ -100,7 +107,21 @@ pub(super) async fn confirm(
         return Ok(asset);
     }
     let upload = upload.ok_or(Error::NotFound("The upload"))?;
-    let sent = match app.media.storage.sent(&upload, id, told.as_ref(), app.config.media.max_bytes).await {
+    let storage = &app.media.storage;
+    let version = match (upload.provider, told) {
+        (Provider::Local | Provider::S3, _) => 0,
+        (Provider::Cloudinary, None) => {
+            return Err(Error::field("cloudinary", "must be Cloudinary's answer to the upload"));
+        }
+        (Provider::Cloudinary, Some(told)) => {
+            let Told { public_id, version, signature } = told;
+            if !storage.cloudinary()?.has_told(Key::Incoming(id), &public_id, version, &signature) {
+                return Err(Error::field("cloudinary", "is not Cloudinary's answer to this upload"));
+            }
+            version
+        }
+    };
+    let sent = match storage.sent(upload.provider, id, version, app.config.media.max_bytes).await {
         Err(StorageError::Missing) => {
             return Err(Error::conflict("The file has not arrived. Send it to the upload's address first."));
         }

@@ -59,7 +59,10 @@ impl Media {
     pub(super) fn url(&self, place: &Place) -> String {
         let own = || format!("/media/{}", place.key);
         match place.provider {
-            Provider::Local | Provider::Cloudinary => own(),
+            Provider::Local => own(),
+            Provider::Cloudinary => {
+                self.storage.cloudinary.as_ref().and_then(|account| account.url(place, None)).unwrap_or_else(own)
+            }
             Provider::S3 => self.storage.s3.as_ref().and_then(|s3| s3.public_url(&place.key)).unwrap_or_else(own),
         }
     }
@@ -68,12 +71,15 @@ impl Media {
     /// taken out of the settings.
     pub fn presets(&self, place: &Place) -> Option<Presets> {
         let file: FileName = place.key.parse().ok()?;
-        let at = |size| format!("{}{}", self.base, self.signer.path(size, file));
+        let at = |size| match place.provider {
+            Provider::Cloudinary => self.storage.cloudinary.as_ref()?.url(place, Some(size)),
+            Provider::Local | Provider::S3 => Some(format!("{}{}", self.base, self.signer.path(size, file))),
+        };
         Some(Presets {
-            thumbnail: at(Size::THUMBNAIL),
-            card: at(Size::CARD),
-            detail: at(Size::DETAIL),
-            zoom: at(Size::ZOOM),
+            thumbnail: at(Size::THUMBNAIL)?,
+            card: at(Size::CARD)?,
+            detail: at(Size::DETAIL)?,
+            zoom: at(Size::ZOOM)?,
         })
     }
 
@@ -101,9 +107,9 @@ impl Media {
 
     /// A kept picture. A bucket that everybody may read is not read through here.
     pub(super) async fn original(&self, file: FileName) -> Result<Bytes> {
-        match (self.storage.get(Provider::Local, Key::File(file), MAX_KEPT).await, &self.storage.s3) {
+        match (self.storage.local.get(Key::File(file), MAX_KEPT).await, &self.storage.s3) {
             (Err(StorageError::Missing), Some(s3)) if s3.public_url("").is_none() => {
-                let fetch = async { Ok(self.storage.get(Provider::S3, Key::File(file), MAX_KEPT).await?) };
+                let fetch = async { Ok(s3.get(Key::File(file), MAX_KEPT).await?) };
                 self.cache.get_or_make(file, "original", fetch).await
             }
             (found, _) => Ok(found?),

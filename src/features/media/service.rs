@@ -12,6 +12,7 @@ use super::jobs::DeleteMedia;
 use super::library::Media;
 use super::model::{Asset, FileName, Place};
 use super::process::{Processed, Refusal};
+use super::storage::{Key, StorageError};
 use super::store::{self, Loose, Purpose};
 use crate::app::App;
 use crate::features::audit;
@@ -65,9 +66,13 @@ pub(super) async fn write_processed(
     let Processed { format, bytes, width, height } = processed;
     let bytes = Bytes::from(bytes);
     let (storage, name) = (&app.media.storage, FileName::new(format));
-    let loose = Loose { id: AssetId::new(), provider: storage.chosen, key: storage.key(name) };
+    let loose = Loose { id: AssetId::new(), provider: storage.chosen, key: Key::File(name).to_string() };
     store::announce(&mut *app.db.acquire().await?, &loose, Purpose::Writing, now + WRITING).await?;
-    let version = storage.put(name, bytes.clone()).await?;
+    let version = match storage.put(name, bytes.clone()).await {
+        // Cloudinary's accounts have limits of their own.
+        Err(StorageError::TooLarge) => return Err(Error::PayloadTooLarge { limit: app.config.media.max_bytes }),
+        version => version?,
+    };
     let place = Place { provider: loose.provider, key: loose.key, version };
     let asset = Asset {
         id,

@@ -49,7 +49,7 @@ impl Local {
         }
     }
 
-    pub(super) async fn get(&self, key: Key, limit: u64) -> Result<Bytes, StorageError> {
+    pub(in super::super) async fn get(&self, key: Key, limit: u64) -> Result<Bytes, StorageError> {
         let path = self.path(key);
         blocking(move || {
             let length = std::fs::metadata(&path).map_err(missing)?.len();

@@ -1,20 +1,23 @@
 //! The places where files are kept.
 
+mod cloudinary;
 mod local;
 mod s3;
 
 use std::fmt;
 use std::str::FromStr;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use reqwest::{Response, StatusCode};
 
-use super::direct_service::Told;
 use super::model::{FileName, Provider};
-use super::store::Loose;
+use secrecy::ExposeSecret;
+
 use crate::platform::config::{Config, Media as Settings};
 use crate::platform::error::Error;
 use crate::platform::ids::AssetId;
 
+pub(super) use cloudinary::Cloudinary;
 pub(super) use local::{Local, write_whole};
 pub(super) use s3::S3;
 
@@ -75,6 +78,7 @@ pub(super) struct Storage {
     pub chosen: Provider,
     pub local: Local,
     pub s3: Option<S3>,
+    pub cloudinary: Option<Cloudinary>,
 }
 
 impl Storage {
@@ -89,33 +93,20 @@ impl Storage {
             chosen,
             local: Local::new(config.server.data_dir.join("media")),
             s3: (!media.s3_endpoint.is_empty()).then(|| S3::new(media)).transpose()?,
+            cloudinary: (!media.cloudinary_url.expose_secret().is_empty())
+                .then(|| Cloudinary::new(media))
+                .transpose()?,
         })
-    }
-
-    /// The name of a picture at the chosen place.
-    pub(super) fn key(&self, name: FileName) -> String {
-        Key::File(name).to_string()
-    }
-
-    /// The name of what a browser sends to the chosen place.
-    pub(super) fn incoming_key(&self, id: AssetId) -> String {
-        Key::Incoming(id).to_string()
-    }
-
-    /// What a browser sent, at most `limit` bytes.
-    pub(super) async fn sent(
-        &self,
-        upload: &Loose,
-        id: AssetId,
-        _told: Option<&Told>,
-        limit: usize,
-    ) -> Result<Bytes, StorageError> {
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        self.get(upload.provider, Key::Incoming(id), limit).await
     }
 
     pub(super) fn s3(&self) -> Result<&S3, StorageError> {
         self.s3.as_ref().ok_or_else(|| StorageError::Failed(anyhow::anyhow!("media.s3_endpoint is not set")))
+    }
+
+    pub(super) fn cloudinary(&self) -> Result<&Cloudinary, StorageError> {
+        self.cloudinary
+            .as_ref()
+            .ok_or_else(|| StorageError::Failed(anyhow::anyhow!("media.cloudinary_url is not set")))
     }
 
     /// Keeps a file of this shop's own making at the chosen place. Gives the provider's number of it, if it has one.
@@ -123,16 +114,23 @@ impl Storage {
         match self.chosen {
             Provider::Local => self.local.put(Key::File(name), bytes).await.map(|()| None),
             Provider::S3 => self.s3()?.put(Key::File(name), bytes, name.format().content_type()).await.map(|()| None),
-            Provider::Cloudinary => Err(not_here()),
+            Provider::Cloudinary => self.cloudinary()?.put(name, bytes).await.map(Some),
         }
     }
 
-    /// Reads a file of at most `limit` bytes.
-    pub(super) async fn get(&self, provider: Provider, key: Key, limit: u64) -> Result<Bytes, StorageError> {
+    /// What a browser sent, at most `limit` bytes. `version` is what Cloudinary calls it.
+    pub(super) async fn sent(
+        &self,
+        provider: Provider,
+        id: AssetId,
+        version: u64,
+        limit: usize,
+    ) -> Result<Bytes, StorageError> {
+        let (key, limit) = (Key::Incoming(id), u64::try_from(limit).unwrap_or(u64::MAX));
         match provider {
             Provider::Local => self.local.get(key, limit).await,
             Provider::S3 => self.s3()?.get(key, limit).await,
-            Provider::Cloudinary => Err(not_here()),
+            Provider::Cloudinary => self.cloudinary()?.sent(key, version, limit).await,
         }
     }
 
@@ -146,15 +144,40 @@ impl Storage {
 
     /// Removes a file. One that is gone already is no failure.
     pub(super) async fn remove(&self, provider: Provider, key: &str) -> Result<(), StorageError> {
-        let key = || key.parse::<Key>().map_err(|()| StorageError::Failed(anyhow::anyhow!("{key:?} is no name")));
+        let key = key.parse().map_err(|()| StorageError::Failed(anyhow::anyhow!("{key:?} is no name")))?;
         match provider {
-            Provider::Local => self.local.remove(key()?).await,
-            Provider::S3 => self.s3()?.remove(key()?).await,
-            Provider::Cloudinary => Err(not_here()),
+            Provider::Local => self.local.remove(key).await,
+            Provider::S3 => self.s3()?.remove(key).await,
+            Provider::Cloudinary => self.cloudinary()?.remove(key).await,
         }
     }
 }
 
-fn not_here() -> StorageError {
-    StorageError::Failed(anyhow::anyhow!("Cloudinary keeps its files itself"))
+fn failed(error: reqwest::Error) -> StorageError {
+    // The address may have a signature that must not reach a log.
+    StorageError::Failed(error.without_url().into())
+}
+
+fn answered(answer: reqwest::Result<Response>) -> Result<Response, StorageError> {
+    let response = answer.map_err(failed)?;
+    match response.status() {
+        status if status.is_success() => Ok(response),
+        StatusCode::NOT_FOUND => Err(StorageError::Missing),
+        status => Err(StorageError::Failed(anyhow::anyhow!("the media store answered {status}"))),
+    }
+}
+
+/// The body of an answer, at most `limit` bytes of it.
+async fn read(mut response: Response, limit: u64) -> Result<Bytes, StorageError> {
+    if response.content_length().is_some_and(|length| length > limit) {
+        return Err(StorageError::TooLarge);
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if u64::try_from(bytes.len() + chunk.len()).unwrap_or(u64::MAX) > limit {
+            return Err(StorageError::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
 }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Method, Response, StatusCode};
+use bytes::Bytes;
+use reqwest::{Client, Method};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use secrecy::ExposeSecret;
 
-use super::{Key, StorageError};
+use super::{Key, StorageError, answered, read};
 use crate::platform::config::Media as Config;
 
 /// How long a signed address of this server's own requests lives.
@@ -60,20 +60,9 @@ impl S3 {
         answered(request.send().await).map(drop)
     }
 
-    pub(super) async fn get(&self, key: Key, limit: u64) -> Result<Bytes, StorageError> {
+    pub(in super::super) async fn get(&self, key: Key, limit: u64) -> Result<Bytes, StorageError> {
         let url = self.bucket.get_object(Some(&self.credentials), &key.to_string()).sign(OWN);
-        let mut response = answered(self.client.get(url).send().await)?;
-        if response.content_length().is_some_and(|length| length > limit) {
-            return Err(StorageError::TooLarge);
-        }
-        let mut bytes = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if u64::try_from(bytes.len() + chunk.len()).unwrap_or(u64::MAX) > limit {
-                return Err(StorageError::TooLarge);
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes.freeze())
+        read(answered(self.client.get(url).send().await)?, limit).await
     }
 
     pub(super) async fn remove(&self, key: Key) -> Result<(), StorageError> {
@@ -91,19 +80,5 @@ impl S3 {
         action.headers_mut().insert("content-length", length);
         action.headers_mut().insert("content-type", content_type);
         action.sign(valid).into()
-    }
-}
-
-fn failed(error: reqwest::Error) -> StorageError {
-    // The address has a signature that must not reach a log.
-    StorageError::Failed(error.without_url().into())
-}
-
-fn answered(answer: reqwest::Result<Response>) -> Result<Response, StorageError> {
-    let response = answer.map_err(failed)?;
-    match response.status() {
-        status if status.is_success() => Ok(response),
-        StatusCode::NOT_FOUND => Err(StorageError::Missing),
-        status => Err(StorageError::Failed(anyhow::anyhow!("the bucket answered {status}"))),
     }
 }
