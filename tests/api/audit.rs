@@ -9,6 +9,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::support::pictures::jpeg;
 use crate::support::{Call, TestApp};
 
 const AMA: &str = "ama@example.com";
@@ -97,7 +98,8 @@ async fn every_write_of_the_staff_is_on_record() {
     done.push(("DELETE /api/v1/admin/users/{user}/sessions", ama_id.clone()));
 
     let parts: [(&str, &str, &str, &[u8]); 1] = [("file", "a", "", &jpeg(20, 10))];
-    let assets = staff(shop.post("/admin/media"), "upload").multipart(&parts).send().await.expect(201)["assets"].clone();
+    let assets =
+        staff(shop.post("/admin/media"), "upload").multipart(&parts).send().await.expect(201)["assets"].clone();
     let asset = assets[0]["id"].as_str().unwrap().to_owned();
     done.push(("POST /api/v1/admin/media", asset.clone()));
     let content = jpeg(30, 10);

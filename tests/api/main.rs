@@ -21,6 +21,7 @@ mod journey;
 mod limits;
 mod mail;
 mod media;
+mod media_cloudinary;
 mod media_direct;
 mod media_s3;
 mod odd_input;

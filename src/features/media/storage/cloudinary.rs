@@ -36,13 +36,13 @@ impl Cloudinary {
             timeout,
             ..client
         })?;
-        let http =
-            reqwest::Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none()).build()?;
+        let http = reqwest::Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self { client, http })
     }
 
     pub(super) async fn put(&self, name: FileName, bytes: Bytes) -> Result<i64, StorageError> {
-        let options = UploadOptions { allowed_formats: all_formats(), ..UploadOptions::new(public_id(Key::File(name))?) };
+        let options =
+            UploadOptions { allowed_formats: all_formats(), ..UploadOptions::new(public_id(Key::File(name))?) };
         let asset = self.client.upload(bytes, format_of(name.format()), &options).await.map_err(refused)?;
         i64::try_from(asset.version).map_err(|error| StorageError::Failed(error.into()))
     }
@@ -53,7 +53,12 @@ impl Cloudinary {
     }
 
     /// A form with which a browser sends one file. Nobody can fetch it without a signature, as it was not looked at yet.
-    pub(in super::super) fn form(&self, key: Key, format: Format, now: DateTime<Utc>) -> Result<DirectUpload, StorageError> {
+    pub(in super::super) fn form(
+        &self,
+        key: Key,
+        format: Format,
+        now: DateTime<Utc>,
+    ) -> Result<DirectUpload, StorageError> {
         let options = UploadOptions {
             delivery_type: kind(key),
             allowed_formats: vec![format_of(format)],

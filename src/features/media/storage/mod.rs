@@ -104,9 +104,7 @@ impl Storage {
     }
 
     pub(super) fn cloudinary(&self) -> Result<&Cloudinary, StorageError> {
-        self.cloudinary
-            .as_ref()
-            .ok_or_else(|| StorageError::Failed(anyhow::anyhow!("media.cloudinary_url is not set")))
+        self.cloudinary.as_ref().ok_or_else(|| StorageError::Failed(anyhow::anyhow!("media.cloudinary_url is not set")))
     }
 
     /// Keeps a file of this shop's own making at the chosen place. Gives the provider's number of it, if it has one.
