@@ -87,6 +87,10 @@ async fn what_is_no_picture_is_refused() {
     let shop = TestApp::start().await;
     let token = shop.staff(Role::Merchant).await;
     let cut = &jpeg(300, 300)[..1_000];
+    let half_gif = gif(30, 30, 4);
+    let half_gif = half_gif[..half_gif.len() / 2].to_vec();
+    let half_webp = picture(ImageFormat::WebP, 300, 300);
+    let half_webp = half_webp[..half_webp.len() / 2].to_vec();
     let half = &picture(ImageFormat::Png, 300, 300)[..200];
     let animated_png = png_with(&png_chunk(b"acTL", b"\0\0\0\x01\0\0\0\0"));
     for (name, content) in [
@@ -104,6 +108,8 @@ async fn what_is_no_picture_is_refused() {
         ("a script that begins as a gif", b"GIF89a/*\0\0\0*/=1;alert(1)"),
         ("half a jpeg", cut),
         ("half a png", half),
+        ("half a webp", &half_webp),
+        ("half a gif", &half_gif),
         ("a png that moves", &animated_png),
         ("a webp that moves", &moving_webp()),
     ] {

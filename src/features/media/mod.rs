@@ -26,7 +26,7 @@ pub use model::{Asset, MAX_IMAGES, Place, Presets, Provider};
 pub use service::{StoredImage, find_asset, store_image};
 
 /// The routes whose requests bring pictures and may take longer than others.
-pub const UPLOAD_ROUTES: [&str; 2] = ["/api/v1/admin/media", "/media/uploads/{token}"];
+pub const UPLOAD_ROUTES: [&str; 3] = ["/api/v1/admin/media", "/api/v1/admin/media/confirm", "/media/uploads/{token}"];
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {

@@ -260,7 +260,7 @@ mod tests {
             format!("{id}.png/.."),
             format!("{id}.svg"),
             format!("{id}.png.webp"),
-            id.clone(),
+            id,
             String::new(),
         ] {
             assert_eq!(wrong.parse::<FileName>(), Err(()), "{wrong}");

@@ -185,6 +185,10 @@ fn decode(bytes: &[u8], format: Format) -> Result<DynamicImage, Refusal> {
     if moves {
         return Err(Refusal::Moves);
     }
+    // Its decoder fills what is missing with grey.
+    if format == Format::Jpeg && jpeg_end(bytes).is_none() {
+        return Err(Refusal::Damaged);
+    }
     let mut reader = ImageReader::with_format(
         file(),
         match format {
@@ -206,6 +210,22 @@ fn decode(bytes: &[u8], format: Format) -> Result<DynamicImage, Refusal> {
     }
     picture.apply_orientation(orientation);
     Ok(picture)
+}
+
+/// Where the mark of a JPEG's end stands: outside of its segments, which may hold other pictures.
+fn jpeg_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 2;
+    loop {
+        // What is no marker is data of a scan; some markers stand inside of it.
+        while *bytes.get(at)? != 0xFF || matches!(*bytes.get(at + 1)?, 0x00 | 0x01 | 0xD0..=0xD7 | 0xFF) {
+            at += 1;
+        }
+        if *bytes.get(at + 1)? == 0xD9 {
+            return Some(at);
+        }
+        let length = u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]);
+        at += 2 + usize::from(length);
+    }
 }
 
 /// Pictures of telephones and cameras have wider colours than the web's, described by a profile. Without it they would
@@ -288,4 +308,56 @@ fn rewrite_gif(bytes: &[u8]) -> Result<Processed, Refusal> {
     }
     let written = encoder.into_inner().map_err(|_| Refusal::Damaged)?;
     Ok(Processed { format: Format::Gif, bytes: written, width: width.into(), height: height.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{ImageEncoder, Rgb, RgbImage};
+
+    use super::*;
+
+    #[test]
+    fn wide_colours_become_those_of_the_web() {
+        let old = RgbImage::from_pixel(8, 8, Rgb([200, 60, 60]));
+        let mut file = Vec::new();
+        let mut encoder = PngEncoder::new(&mut file);
+        encoder.set_icc_profile(ColorProfile::new_display_p3().encode().unwrap()).unwrap();
+        encoder.write_image(&old, 8, 8, image::ExtendedColorType::Rgb8).unwrap();
+        let written = process(&file).unwrap();
+        let new = image::load_from_memory(&written.bytes).unwrap().into_rgb8();
+        let Rgb([red, green, _]) = *new.get_pixel(4, 4);
+        assert!(red > 208 && green < 55, "{red} {green}");
+        // A profile that nobody understands does no harm.
+        let mut file = Vec::new();
+        let mut encoder = PngEncoder::new(&mut file);
+        encoder.set_icc_profile(b"nonsense".to_vec()).unwrap();
+        encoder.write_image(&old, 8, 8, image::ExtendedColorType::Rgb8).unwrap();
+        let written = process(&file).unwrap();
+        assert_eq!(*image::load_from_memory(&written.bytes).unwrap().into_rgb8().get_pixel(4, 4), Rgb([200, 60, 60]));
+    }
+
+    #[test]
+    fn the_end_of_a_jpeg_is_not_that_of_a_picture_inside() {
+        let inside = b"\xFF\xD8\xFF\xE1\x00\x06\xFF\xD8\xFF\xD9";
+        assert_eq!(jpeg_end(&[&inside[..], b"\xFF\xDA\x00\x02ab\xFF\x00\xFF\xD0c\xFF\xD9"].concat()), Some(21));
+        for cut in [&b"\xFF\xD8"[..], b"\xFF\xD8\xFF", inside, b"\xFF\xD8\xFF\xDA\x00\x02abc\xFF"] {
+            assert_eq!(jpeg_end(cut), None);
+        }
+    }
+
+    #[test]
+    fn a_box_is_filled_or_not_left() {
+        let size = |fit, width, height| Size { fit, width, height };
+        let fill = |w, h| {
+            let cut = cut(w, h, size(Fit::Fill, 400, 500));
+            (cut, shrink(cut.2, cut.3, size(Fit::Fill, 400, 500)))
+        };
+        assert_eq!(fill(1_000, 1_000), ((100, 0, 800, 1_000), (400, 500)));
+        assert_eq!(fill(800, 2_000), ((0, 500, 800, 1_000), (400, 500)));
+        assert_eq!(fill(40, 40), ((4, 0, 32, 40), (32, 40)));
+        assert_eq!(fill(1, 12_000), ((0, 5_999, 1, 1), (1, 1)));
+        assert_eq!(shrink(3_000, 1_500, size(Fit::Whole, 1_000, 1_000)), (1_000, 500));
+        assert_eq!(shrink(12_000, 1, size(Fit::Whole, 1_000, 1_000)), (1_000, 1));
+        assert_eq!(shrink(300, 200, size(Fit::Whole, 1_000, 1_000)), (300, 200));
+    }
 }
