@@ -422,7 +422,8 @@ impl Config {
         }
         self.media.check(&mut require);
         require(
-            self.media.timeout_seconds < self.server.request_timeout_seconds.min(self.jobs.timeout_seconds),
+            !matches!(self.media.provider.as_str(), "s3" | "cloudinary")
+                || self.media.timeout_seconds < self.server.request_timeout_seconds.min(self.jobs.timeout_seconds),
             "media.timeout_seconds: must be below server.request_timeout_seconds and jobs.timeout_seconds",
         );
         require(
@@ -683,6 +684,12 @@ mod tests {
             faults(&[("AGAPE_MEDIA__PROVIDER", "s3"), ("AGAPE_MEDIA__S3_REGION", "")]),
             ["media.s3_endpoint", "media.s3_region", "media.s3_bucket", "media.s3_access_key", "media.s3_secret_key"]
         );
+        let slow = [
+            ("AGAPE_MEDIA__PROVIDER", "cloudinary"),
+            ("CLOUDINARY_URL", "cloudinary://k:s@c"),
+            ("AGAPE_MEDIA__TIMEOUT_SECONDS", "30"),
+        ];
+        assert_eq!(faults(&slow), ["media.timeout_seconds"]);
         let many = [("AGAPE_MEDIA__MAX_BYTES", "0"), ("AGAPE_MEDIA__SIGNING_KEY", "abc")];
         assert_eq!(faults(&many), ["media.max_bytes", "media.signing_key"]);
     }

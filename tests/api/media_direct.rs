@@ -148,7 +148,10 @@ async fn pictures_that_nobody_ever_showed_go_after_a_week() {
     assert_eq!(kept(&shop).len(), 5);
     shop.app.clock.advance(TimeDelta::minutes(2));
     sweep(&shop).await;
+    shop.wait_for_jobs().await;
     assert_eq!(kept(&shop).len(), 4);
+    let entry = "select entity_id from audit_log where action = 'media.delete' and actor_id is null";
+    assert_eq!(shop.database.text(entry).await.as_deref(), unused["id"].as_str());
     let status = async |asset: &Value| fetch(&shop, asset["url"].as_str().unwrap()).await.0;
     // Orders may still show what was taken off.
     assert_eq!((status(&shown).await, status(&taken_off).await, status(&of_variant).await), (200, 200, 200));

@@ -377,6 +377,6 @@ pub(super) async fn delete_media(
     PathId(id): PathId<AssetId>,
     meta: RequestMeta,
 ) -> Answer<Empty> {
-    service::delete(&app, &identity, &meta, id).await?;
+    service::delete(&app, Some(&identity), &meta, id).await?;
     Ok(deleted("The picture has been deleted."))
 }

@@ -79,7 +79,7 @@ pub(super) async fn allow(
     let mut tx = app.db.begin().await?;
     store::announce(&mut tx, &loose, Purpose::Upload, now + KEPT).await?;
     let after = json!({"contentType": format.content_type(), "bytes": bytes, "provider": storage.chosen});
-    record(&mut tx, app, actor, meta, "media.allow_upload", Some(id), None, Some(after)).await?;
+    record(&mut tx, app, Some(actor), meta, "media.allow_upload", Some(id), None, Some(after)).await?;
     tx.commit().await?;
     Ok(permit)
 }
@@ -142,8 +142,17 @@ pub(super) async fn confirm(
         return known.map(|(asset, _)| asset).ok_or(Error::NotFound("The upload"));
     }
     let asset = service::take(&mut tx, written).await?;
-    record(&mut tx, app, actor, meta, "media.upload", Some(id), None, Some(json!({"assets": [described(&asset)]})))
-        .await?;
+    record(
+        &mut tx,
+        app,
+        Some(actor),
+        meta,
+        "media.upload",
+        Some(id),
+        None,
+        Some(json!({"assets": [described(&asset)]})),
+    )
+    .await?;
     tx.commit().await?;
     Ok(asset)
 }

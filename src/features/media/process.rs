@@ -26,6 +26,9 @@ const MAX_MEMORY: u64 = 256 * 1024 * 1024;
 /// Most frames of a picture that moves.
 const MAX_FRAMES: u32 = 500;
 
+/// Most scans of a JPEG that comes into view step by step; encoders write about ten.
+const MAX_SCANS: u32 = 100;
+
 /// Of 100; where eyes see no loss on cloth.
 const QUALITY: u8 = 88;
 const SMALL_QUALITY: f32 = 80.0;
@@ -185,7 +188,6 @@ fn decode(bytes: &[u8], format: Format) -> Result<DynamicImage, Refusal> {
     if moves {
         return Err(Refusal::Moves);
     }
-    // Its decoder fills what is missing with grey.
     if format == Format::Jpeg && jpeg_end(bytes).is_none() {
         return Err(Refusal::Damaged);
     }
@@ -212,16 +214,21 @@ fn decode(bytes: &[u8], format: Format) -> Result<DynamicImage, Refusal> {
     Ok(picture)
 }
 
-/// Where the mark of a JPEG's end stands: outside of its segments, which may hold other pictures.
+/// Where the mark of a JPEG's end stands: outside of its segments, which may hold other pictures. None where there is no
+/// end, because the decoder would fill what is missing with grey; and where there are too many scans, of which each of a
+/// few bytes goes over the whole picture once more.
 fn jpeg_end(bytes: &[u8]) -> Option<usize> {
-    let mut at = 2;
+    let (mut at, mut scans) = (2, 0);
     loop {
         // What is no marker is data of a scan; some markers stand inside of it.
         while *bytes.get(at)? != 0xFF || matches!(*bytes.get(at + 1)?, 0x00 | 0x01 | 0xD0..=0xD7 | 0xFF) {
             at += 1;
         }
-        if *bytes.get(at + 1)? == 0xD9 {
-            return Some(at);
+        match *bytes.get(at + 1)? {
+            0xD9 => return Some(at),
+            0xDA if scans == MAX_SCANS => return None,
+            0xDA => scans += 1,
+            _ => {}
         }
         let length = u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]);
         at += 2 + usize::from(length);
@@ -343,6 +350,8 @@ mod tests {
         for cut in [&b"\xFF\xD8"[..], b"\xFF\xD8\xFF", inside, b"\xFF\xD8\xFF\xDA\x00\x02abc\xFF"] {
             assert_eq!(jpeg_end(cut), None);
         }
+        let scans = |count| [&b"\xFF\xD8"[..], &b"\xFF\xDA\x00\x02".repeat(count), b"\xFF\xD9"].concat();
+        assert_eq!((jpeg_end(&scans(100)), jpeg_end(&scans(101))), (Some(402), None));
     }
 
     #[test]

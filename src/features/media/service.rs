@@ -121,7 +121,7 @@ pub(super) async fn keep(
     }
     let id = assets.first().map(|asset| asset.id);
     let after = json!({ "assets": assets.iter().map(described).collect::<Vec<_>>() });
-    record(&mut tx, app, actor, meta, "media.upload", id, None, Some(after)).await?;
+    record(&mut tx, app, Some(actor), meta, "media.upload", id, None, Some(after)).await?;
     tx.commit().await?;
     Ok(assets)
 }
@@ -189,7 +189,7 @@ pub(super) fn is_in_use(error: &sqlx::Error) -> bool {
 }
 
 /// Deletes a picture; its file goes after the commit.
-pub(super) async fn delete(app: &App, actor: &Identity, meta: &RequestMeta, id: AssetId) -> Result<()> {
+pub(super) async fn delete(app: &App, actor: Option<&Identity>, meta: &RequestMeta, id: AssetId) -> Result<()> {
     let mut tx = app.db.begin().await?;
     let Some((asset, _)) = store::find(&mut tx, id).await? else { return Err(Error::NotFound("The picture")) };
     let loose = AssetId::new();
@@ -220,7 +220,7 @@ pub(super) fn described(asset: &Asset) -> Value {
 pub(super) async fn record(
     tx: &mut PgConnection,
     app: &App,
-    actor: &Identity,
+    actor: Option<&Identity>,
     meta: &RequestMeta,
     action: &'static str,
     id: Option<AssetId>,
@@ -228,7 +228,7 @@ pub(super) async fn record(
     after: Option<Value>,
 ) -> Result<()> {
     let entity_id = id.map(|id| id.to_string());
-    let entry = audit::Entry { actor: Some(actor), action, entity: "media", entity_id, before, after };
+    let entry = audit::Entry { actor, action, entity: "media", entity_id, before, after };
     audit::record(tx, entry, meta, app.clock.now()).await
 }
 
@@ -257,9 +257,9 @@ pub(super) async fn forget_unused(app: &App, limit: i64) -> Result<usize> {
     let old = store::never_attached(&mut *app.db.acquire().await?, now - TimeDelta::days(days), limit).await?;
     for id in &old {
         // One by one: a product that takes a picture now must not keep the others.
-        match store::delete(&mut *app.db.acquire().await?, *id, AssetId::new(), now).await {
-            Err(error) if !is_in_use(&error) => return Err(error.into()),
-            _ => {}
+        match delete(app, None, &RequestMeta::system(), *id).await {
+            Ok(()) | Err(Error::NotFound(_) | Error::Conflict { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(old.len())
