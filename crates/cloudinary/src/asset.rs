@@ -35,7 +35,7 @@ pub struct Asset {
     pub delivery_type: DeliveryType,
     /// When it was uploaded.
     pub created_at: DateTime<Utc>,
-    /// The digest of what is kept.
+    /// The MD5 of what is kept, in hex; the fake's is another digest of that length.
     #[serde(default)]
     pub etag: String,
     /// The https address of the original.

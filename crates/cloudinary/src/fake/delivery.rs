@@ -10,6 +10,7 @@ use super::Fake;
 use super::answer::Refusal;
 use super::store::Served;
 use crate::delivery::url_signature;
+use crate::public_id::is_version;
 use crate::{DeliveryType, ImageFormat, PublicId, UrlSignature};
 
 /// Crops that a gravity of `auto` goes with.
@@ -64,16 +65,15 @@ fn read_path(path: &str) -> Asked<'_> {
     let mut segments: Vec<&str> = path.split('/').collect();
     let is_signature = |text: &str| text.len() > 4 && text.starts_with("s--") && text.ends_with("--");
     let signature = (segments.len() > 1 && is_signature(segments[0])).then(|| segments.remove(0));
-    let version = |segment: &str| segment.strip_prefix('v')?.parse::<u64>().ok();
     let last = segments.len() - 1;
-    let versioned = segments[..last].iter().position(|segment| version(segment).is_some());
+    let versioned = segments[..last].iter().position(|segment| is_version(segment));
     let looks_so = |segment: &&&str| segment.split(',').all(|part| pair(part).is_some());
     let steps = versioned.unwrap_or_else(|| segments[..last].iter().take_while(looks_so).count());
     let name = steps + usize::from(versioned.is_some());
     Asked {
         signature,
         transformation: segments[..steps].join("/"),
-        version: versioned.and_then(|at| version(segments[at])),
+        version: versioned.and_then(|at| segments[at][1..].parse().ok()),
         file: segments[name..].join("/"),
     }
 }

@@ -52,6 +52,20 @@ async fn a_picture_is_replaced_only_if_asked_for() {
 }
 
 #[tokio::test]
+async fn of_two_uploads_at_once_one_is_kept() {
+    let running = start().await;
+    let client = running.client();
+    let options = options("a");
+    let (one, two) = tokio::join!(
+        client.upload(png(1, 1, 0), ImageFormat::Png, &options),
+        client.upload(png(2, 2, 0), ImageFormat::Png, &options),
+    );
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_ne!(one.existing, two.existing);
+    assert_eq!((one.asset_id, one.version, one.width), (two.asset_id, two.version, two.width));
+}
+
+#[tokio::test]
 async fn the_content_decides_what_a_file_is() {
     let running = start().await;
     let client = running.client();
