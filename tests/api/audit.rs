@@ -9,6 +9,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::support::pictures::jpeg;
 use crate::support::{Call, TestApp};
 
 const AMA: &str = "ama@example.com";
@@ -132,6 +133,36 @@ async fn every_write_of_the_staff_is_on_record() {
     staff(shop.delete(&amas), "sessions").send().await.expect(200);
     done.push(("DELETE /api/v1/admin/users/{user}/sessions", ama_id.clone()));
 
+    let parts: [(&str, &str, &str, &[u8]); 1] = [("file", "a", "", &jpeg(20, 10))];
+    let assets =
+        staff(shop.post("/admin/media"), "upload").multipart(&parts).send().await.expect(201)["assets"].clone();
+    let asset = assets[0]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/admin/media", asset.clone()));
+    let content = jpeg(30, 10);
+    let body = json!({"contentType": "image/jpeg", "bytes": content.len()});
+    let upload = staff(shop.post("/admin/media/upload-signature"), "allow").json(&body).send().await.expect(201);
+    let upload = upload["upload"].clone();
+    done.push(("POST /api/v1/admin/media/upload-signature", upload["id"].as_str().unwrap().to_owned()));
+    assert_eq!(shop.put(upload["url"].as_str().unwrap()).bytes("image/jpeg", content).send().await.status, 204);
+    staff(shop.post("/admin/media/confirm"), "confirm").json(&json!({"id": upload["id"]})).send().await.expect(201);
+    done.push(("POST /api/v1/admin/media/confirm", upload["id"].as_str().unwrap().to_owned()));
+    let other = shop.product(&admin, "B", 1_000, 1).await.id;
+    let images = format!("/products/{other}/images");
+    let body = json!({"assetId": asset, "alt": "Gold"});
+    let image = staff(shop.post(&images), "add-image").json(&body).send().await.expect(201);
+    let image = image["product"]["images"][0]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/products/{product}/images", other.clone()));
+    let one = format!("{images}/{image}");
+    staff(shop.patch(&one), "image").json(&json!({"alt": "Red"})).send().await.expect(200);
+    done.push(("PATCH /api/v1/products/{product}/images/{image}", other.clone()));
+    let order = json!({"images": [image]});
+    staff(shop.put(&format!("{images}/order")), "order-images").json(&order).send().await.expect(200);
+    done.push(("PUT /api/v1/products/{product}/images/order", other.clone()));
+    staff(shop.delete(&one), "remove-image").send().await.expect(200);
+    done.push(("DELETE /api/v1/products/{product}/images/{image}", other.clone()));
+    staff(shop.delete(&format!("/admin/media/{asset}")), "delete-media").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/media/{asset}", asset.clone()));
+
     let log = entries(&shop, &admin, "limit=100").await;
     let of = |request: &str| log.iter().filter(|entry| entry["requestId"] == request).cloned().collect::<Vec<_>>();
     let of_route = |route: &str| done.iter().find(|(known, _)| *known == route).unwrap().1.clone();
@@ -155,6 +186,14 @@ async fn every_write_of_the_staff_is_on_record() {
         ("role", "user.set_role", "PATCH /api/v1/admin/users/{user}/role"),
         ("session", "session.revoke", "DELETE /api/v1/admin/users/{user}/sessions/{session}"),
         ("sessions", "session.revoke", "DELETE /api/v1/admin/users/{user}/sessions"),
+        ("upload", "media.upload", "POST /api/v1/admin/media"),
+        ("allow", "media.allow_upload", "POST /api/v1/admin/media/upload-signature"),
+        ("confirm", "media.upload", "POST /api/v1/admin/media/confirm"),
+        ("add-image", "product.add_image", "POST /api/v1/products/{product}/images"),
+        ("image", "product.update_image", "PATCH /api/v1/products/{product}/images/{image}"),
+        ("order-images", "product.order_images", "PUT /api/v1/products/{product}/images/order"),
+        ("remove-image", "product.remove_image", "DELETE /api/v1/products/{product}/images/{image}"),
+        ("delete-media", "media.delete", "DELETE /api/v1/admin/media/{asset}"),
     ] {
         let found = of(request);
         assert_eq!(found.len(), 1, "{request}: {found:#?}");
@@ -198,6 +237,9 @@ async fn every_write_of_the_staff_is_on_record() {
     assert_eq!(after, json!({"name": "Fabrics", "version": 2}));
     let (before, after) = states("drop");
     assert_eq!((&before["name"], &after), (&json!("Lace"), &Value::Null));
+    let (before, after) = states("image");
+    assert_eq!((&before["images"][0]["alt"], &after["images"][0]["alt"]), (&json!("Gold"), &json!("Red")));
+    assert_eq!(states("delete-media"), (states("upload").1["assets"][0].clone(), Value::Null));
     assert_eq!(states("role"), (json!({"role": "customer"}), json!({"role": "merchant"})));
     assert_eq!(states("session").1, json!({"sessions": [session]}));
     assert_eq!(states("sessions").1, json!({"sessions": []}));

@@ -8,6 +8,8 @@ mod categories_http;
 mod categories_service;
 pub mod demo;
 mod http;
+mod images_http;
+mod images_service;
 pub mod import;
 mod import_service;
 mod keyed;
@@ -57,4 +59,7 @@ pub fn routes() -> OpenApiRouter<App> {
             categories_http::delete_category
         ))
         .routes(routes!(categories_http::order_categories))
+        .routes(routes!(images_http::add_image))
+        .routes(routes!(images_http::order_images))
+        .routes(routes!(images_http::update_image, images_http::remove_image))
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
+use crate::features::media::{Media, Place, Presets};
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::platform::money::Amount;
@@ -51,7 +52,7 @@ pub(super) struct Listed {
     pub variants: Json<Vec<ListedVariant>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ListedImage {
     pub id: ImageId,
     pub url: String,
@@ -59,6 +60,8 @@ pub(super) struct ListedImage {
     #[serde(rename = "type")]
     pub kind: ImageType,
     pub order: i32,
+    /// Where it is kept, if it is one of the shop's own.
+    pub place: Option<Place>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -221,6 +224,9 @@ pub(super) struct ImageView {
     alt: String,
     r#type: ImageType,
     order: i32,
+    /// The picture in other sizes, if it is one of the shop's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presets: Option<Presets>,
 }
 
 /// What can be bought.
@@ -287,15 +293,15 @@ pub(super) struct StaffProductView {
 }
 
 impl StaffProductView {
-    /// `base` is this server's public address.
-    pub(super) fn new(row: Listed, base: &str) -> Self {
+    /// As [`ProductView::new`].
+    pub(super) fn new(row: Listed, base: &str, media: &Media) -> Self {
         let archived_at = row.archived_at;
         let status = match (archived_at, row.is_active) {
             (Some(_), _) => ProductStatus::Archived,
             (None, true) => ProductStatus::Active,
             (None, false) => ProductStatus::Inactive,
         };
-        Self { product: ProductView::new(row, base), status, archived_at }
+        Self { product: ProductView::new(row, base, media), status, archived_at }
     }
 
     /// Whether it was removed from the shop.
@@ -305,8 +311,8 @@ impl StaffProductView {
 }
 
 impl ProductView {
-    /// `base` is this server's public address.
-    pub(super) fn new(row: Listed, base: &str) -> Self {
+    /// `base` is this server's public address; `media` knows the addresses of the shop's own pictures.
+    pub(super) fn new(row: Listed, base: &str, media: &Media) -> Self {
         let price = row.price_minor;
         let inventory = row.variants.iter().map(|v| i64::from(v.available)).sum();
         Self {
@@ -348,6 +354,7 @@ impl ProductView {
                     alt: image.alt,
                     r#type: image.kind,
                     order: image.order,
+                    presets: image.place.and_then(|place| media.presets(&place)),
                 })
                 .collect(),
             variants: row.variants.0.into_iter().map(|variant| VariantView::new(variant, price, base)).collect(),

@@ -131,7 +131,7 @@ pub(super) struct Details<'a> {
     pub metadata: Option<&'a Value>,
 }
 
-fn is_image_url(url: &str) -> bool {
+pub(super) fn is_image_url(url: &str) -> bool {
     url.starts_with("/media/") || url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 

@@ -42,9 +42,10 @@ async fn read_product(app: App, name: String) -> Result<Option<CachedProduct>> {
         return Ok(None);
     };
     let (id, slug) = (row.id, row.slug.as_str().into());
-    let body =
-        serde_json::to_vec(&Envelope::of(ProductData { product: ProductView::new(row, &app.config.public_url()) }))
-            .map_err(Error::internal)?;
+    let body = serde_json::to_vec(&Envelope::of(ProductData {
+        product: ProductView::new(row, &app.config.public_url(), &app.media),
+    }))
+    .map_err(Error::internal)?;
     // Weak, because the same tag goes with the compressed body.
     let etag = format!("W/\"{}\"", hex::encode(&sha256(&body)[..12])).try_into().map_err(Error::internal)?;
     Ok(Some(CachedProduct { id, slug, body: Bytes::from(body), etag, rest: None }))

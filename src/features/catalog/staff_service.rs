@@ -31,15 +31,15 @@ pub(super) fn stale() -> Error {
 pub(super) async fn list(app: &App, filter: &Filter<'_>, page: Page) -> Result<(Vec<StaffProductView>, Pagination)> {
     let (rows, total) = staff::list(&mut *app.db.acquire().await?, filter, page).await?;
     let base = app.config.public_url();
-    Ok((rows.into_iter().map(|row| StaffProductView::new(row, &base)).collect(), page.of(total)))
+    Ok((rows.into_iter().map(|row| StaffProductView::new(row, &base, &app.media)).collect(), page.of(total)))
 }
 
 pub(super) async fn get(app: &App, id: ProductId) -> Result<StaffProductView> {
-    load(&mut *app.db.acquire().await?, id, &app.config.public_url()).await
+    load(app, &mut *app.db.acquire().await?, id).await
 }
 
 /// A product of whatever status, with what only staff are told.
-pub(super) async fn load(c: &mut PgConnection, id: ProductId, base: &str) -> Result<StaffProductView> {
+pub(super) async fn load(app: &App, c: &mut PgConnection, id: ProductId) -> Result<StaffProductView> {
     let mut row = store::find(c, Some(id), "", true).await?.ok_or(Error::NotFound("The product"))?;
     for stored in variants::of_product(c, id).await? {
         if let Some(variant) = row.variants.iter_mut().find(|variant| variant.id == stored.id) {
@@ -47,12 +47,12 @@ pub(super) async fn load(c: &mut PgConnection, id: ProductId, base: &str) -> Res
             variant.weight_grams = stored.weight_grams;
         }
     }
-    Ok(StaffProductView::new(row, base))
+    Ok(StaffProductView::new(row, &app.config.public_url(), &app.media))
 }
 
 /// The same, unless it is archived.
-pub(super) async fn load_kept(c: &mut PgConnection, id: ProductId, base: &str) -> Result<StaffProductView> {
-    let view = load(c, id, base).await?;
+pub(super) async fn load_kept(app: &App, c: &mut PgConnection, id: ProductId) -> Result<StaffProductView> {
+    let view = load(app, c, id).await?;
     if view.is_archived() { Err(Error::NotFound("The product")) } else { Ok(view) }
 }
 
@@ -185,10 +185,12 @@ async fn create_in(
         metadata: &new.metadata,
     };
     let id = store::upsert_product(tx, &fields, now).await.map_err(refusal)?;
-    let images: Vec<_> = new.images.iter().map(|(url, alt, kind)| NewImage { url, alt, kind: kind.as_str() }).collect();
+    let urls: Vec<String> = new.images.iter().map(|(url, ..)| app.media.stored_url(url)).collect();
+    let images: Vec<_> =
+        new.images.iter().zip(&urls).map(|((_, alt, kind), url)| NewImage { url, alt, kind: kind.as_str() }).collect();
     store::replace_images(tx, id, &images).await?;
     add_variants(app, tx, id, new).await?;
-    let view = load(tx, id, &app.config.public_url()).await?.product;
+    let view = load(app, tx, id).await?.product;
     let after = json!(view);
     let answer = keyed::answer(tx, key, 201, ProductData { product: view }, now).await?;
     record(tx, app, Deed { actor, meta, action: "product.create", id }, None, Some(after)).await?;
@@ -207,16 +209,19 @@ async fn add_variants(app: &App, tx: &mut PgConnection, id: ProductId, new: &New
         image_url: None,
     }];
     let variants = if new.variants.is_empty() { &only[..] } else { &new.variants[..] };
+    let pictures: Vec<Option<String>> =
+        variants.iter().map(|v| v.image_url.as_deref().map(|url| app.media.stored_url(url))).collect();
     let rows: Vec<_> = variants
         .iter()
-        .map(|v| VariantFields {
+        .zip(&pictures)
+        .map(|(v, picture)| VariantFields {
             sku: &v.sku,
             options: json!(v.options),
             price_minor: v.price_minor,
             compare_at_minor: v.compare_at_minor,
             barcode: None,
             weight_grams: None,
-            image_url: v.image_url.as_deref(),
+            image_url: picture.as_deref(),
         })
         .collect();
     let stored = store::upsert_variants(tx, id, &rows, now).await.map_err(refusal)?;
@@ -252,11 +257,11 @@ pub(super) async fn update(
 ) -> Result<ProductView> {
     let base = app.config.public_url();
     let mut tx = app.db.begin().await?;
-    let before = load_kept(&mut tx, id, &base).await?;
+    let before = load_kept(app, &mut tx, id).await?;
     if !staff::update_product(&mut tx, id, version, &change, app.clock.now()).await.map_err(refusal)? {
         return Err(stale());
     }
-    let after = load(&mut tx, id, &base).await?;
+    let after = load(app, &mut tx, id).await?;
     record_change(&mut tx, app, Deed { actor, meta, action: "product.update", id }, &before, &after).await?;
     tx.commit().await?;
     app.product_cache.forget(&[id]).await;
@@ -273,11 +278,11 @@ pub(super) async fn archive(
 ) -> Result<()> {
     let base = app.config.public_url();
     let mut tx = app.db.begin().await?;
-    let before = load_kept(&mut tx, id, &base).await?;
+    let before = load_kept(app, &mut tx, id).await?;
     if !staff::archive_product(&mut tx, id, version, app.clock.now()).await? {
         return Err(stale());
     }
-    let after = load(&mut tx, id, &base).await?;
+    let after = load(app, &mut tx, id).await?;
     record_change(&mut tx, app, Deed { actor, meta, action: "product.delete", id }, &before, &after).await?;
     tx.commit().await?;
     app.product_cache.forget(&[id]).await;
@@ -287,11 +292,11 @@ pub(super) async fn archive(
 pub(super) async fn restore(app: &App, actor: &Identity, meta: &RequestMeta, id: ProductId) -> Result<ProductView> {
     let base = app.config.public_url();
     let mut tx = app.db.begin().await?;
-    let before = load(&mut tx, id, &base).await?;
+    let before = load(app, &mut tx, id).await?;
     if !staff::restore_product(&mut tx, id, app.clock.now()).await? {
         return Err(Error::conflict("This product is not archived."));
     }
-    let after = load(&mut tx, id, &base).await?;
+    let after = load(app, &mut tx, id).await?;
     record_change(&mut tx, app, Deed { actor, meta, action: "product.restore", id }, &before, &after).await?;
     tx.commit().await?;
     app.product_cache.forget(&[id]).await;
@@ -319,7 +324,7 @@ pub(super) async fn record_change(
     record(tx, app, deed, Some(before), Some(after)).await
 }
 
-async fn record(
+pub(super) async fn record(
     tx: &mut PgConnection,
     app: &App,
     deed: Deed<'_>,

@@ -2,6 +2,7 @@
 
 pub(super) mod bulk;
 pub(super) mod categories;
+pub(super) mod images;
 pub(super) mod slugs;
 pub(super) mod staff;
 pub(super) mod variants;

@@ -58,7 +58,7 @@ struct Open {
 }
 
 async fn open(app: &App, tx: &mut PgConnection, id: ProductId, version: i32) -> Result<Open> {
-    let before = load_kept(tx, id, &app.config.public_url()).await?;
+    let before = load_kept(app, tx, id).await?;
     let parent = variants::next_version(tx, id, version, app.clock.now()).await?.ok_or_else(stale)?;
     let variants = variants::of_product(tx, id).await?;
     Ok(Open { before, parent, variants })
@@ -66,7 +66,7 @@ async fn open(app: &App, tx: &mut PgConnection, id: ProductId, version: i32) -> 
 
 /// The end of a change: on record, committed, and no longer in the cache.
 async fn close(app: &App, mut tx: Tx, before: &StaffProductView, deed: Deed<'_>) -> Result<ProductView> {
-    let after = load(&mut tx, deed.id, &app.config.public_url()).await?;
+    let after = load(app, &mut tx, deed.id).await?;
     record_change(&mut tx, app, deed, before, &after).await?;
     tx.commit().await?;
     app.product_cache.forget(&[deed.id]).await;
@@ -112,6 +112,7 @@ async fn add_in(
         return Err(Error::conflict(format!("A product has at most {MAX_VARIANTS} variants.")));
     }
     check_options(&new.options, open.variants.iter())?;
+    let picture = new.image_url.as_deref().map(|url| app.media.stored_url(url));
     let fields = Fields {
         sku: &new.sku,
         options: json!(new.options),
@@ -119,7 +120,7 @@ async fn add_in(
         compare_at_minor: new.compare_at_minor,
         barcode: new.barcode.as_deref(),
         weight_grams: new.weight_grams,
-        image_url: new.image_url.as_deref(),
+        image_url: picture.as_deref(),
     };
     let position = open.variants.iter().map(|variant| variant.position + 1).max().unwrap_or(0);
     let added = variants::add(tx, id, &fields, position).await.map_err(of_variant)?;
@@ -134,7 +135,7 @@ async fn add_in(
         ));
     }
     inventory::receive(tx, &[NewLevel { variant_id, on_hand: new.inventory }], "initial", now).await?;
-    let after = load(tx, id, &app.config.public_url()).await?;
+    let after = load(app, tx, id).await?;
     let answer = keyed::answer(tx, key, 201, ProductRef { product: &after.product }, now).await?;
     record_change(tx, app, deed, &open.before, &after).await?;
     Ok(answer)
@@ -145,8 +146,11 @@ pub(super) async fn update(
     deed: Deed<'_>,
     variant: VariantId,
     version: i32,
-    change: VariantChange,
+    mut change: VariantChange,
 ) -> Result<ProductView> {
+    if let Some(Some(url)) = &mut change.image_url {
+        *url = app.media.stored_url(url);
+    }
     let mut tx = app.db.begin().await?;
     let open = open(app, &mut tx, deed.id, version).await?;
     let stored = find(&open.variants, variant)?;

@@ -144,7 +144,7 @@ fn to_html(marked: &str) -> String {
 
 fn views(app: &App, rows: Vec<Listed>) -> Vec<ProductView> {
     let base = app.config.public_url();
-    rows.into_iter().map(|row| ProductView::new(row, &base)).collect()
+    rows.into_iter().map(|row| ProductView::new(row, &base, &app.media)).collect()
 }
 
 fn answer(app: &App, found: Found) -> Answer<ProductsData> {
