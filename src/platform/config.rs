@@ -13,7 +13,7 @@ use toml::{Table, Value};
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Names that operators and platforms use anyway.
-const WELL_KNOWN: [(&str, &str); 7] = [
+const WELL_KNOWN: [(&str, &str); 8] = [
     ("AGAPE_ENV", "server.environment"),
     ("PORT", "server.port"),
     ("DATABASE_URL", "database.url"),

@@ -30,7 +30,6 @@ pub(super) fn stale() -> Error {
 
 pub(super) async fn list(app: &App, filter: &Filter<'_>, page: Page) -> Result<(Vec<StaffProductView>, Pagination)> {
     let (rows, total) = staff::list(&mut *app.db.acquire().await?, filter, page).await?;
-    let base = app.config.public_url();
     Ok((rows.into_iter().map(|row| StaffProductView::new(row, &base, &app.media)).collect(), page.of(total)))
 }
 
@@ -255,7 +254,6 @@ pub(super) async fn update(
     version: i32,
     change: ProductChange,
 ) -> Result<ProductView> {
-    let base = app.config.public_url();
     let mut tx = app.db.begin().await?;
     let before = load_kept(app, &mut tx, id).await?;
     if !staff::update_product(&mut tx, id, version, &change, app.clock.now()).await.map_err(refusal)? {
@@ -276,7 +274,6 @@ pub(super) async fn archive(
     id: ProductId,
     version: Option<i32>,
 ) -> Result<()> {
-    let base = app.config.public_url();
     let mut tx = app.db.begin().await?;
     let before = load_kept(app, &mut tx, id).await?;
     if !staff::archive_product(&mut tx, id, version, app.clock.now()).await? {
@@ -290,7 +287,6 @@ pub(super) async fn archive(
 }
 
 pub(super) async fn restore(app: &App, actor: &Identity, meta: &RequestMeta, id: ProductId) -> Result<ProductView> {
-    let base = app.config.public_url();
     let mut tx = app.db.begin().await?;
     let before = load(app, &mut tx, id).await?;
     if !staff::restore_product(&mut tx, id, app.clock.now()).await? {
