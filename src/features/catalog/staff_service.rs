@@ -30,7 +30,7 @@ pub(super) fn stale() -> Error {
 
 pub(super) async fn list(app: &App, filter: &Filter<'_>, page: Page) -> Result<(Vec<StaffProductView>, Pagination)> {
     let (rows, total) = staff::list(&mut *app.db.acquire().await?, filter, page).await?;
-    Ok((rows.into_iter().map(|row| StaffProductView::new(row, &base, &app.media)).collect(), page.of(total)))
+    Ok((rows.into_iter().map(|row| StaffProductView::new(row, &app.config.public_url(), &app.media)).collect(), page.of(total)))
 }
 
 pub(super) async fn get(app: &App, id: ProductId) -> Result<StaffProductView> {
