@@ -7,8 +7,10 @@ use agape::features::auth::Role;
 use agape::platform::cache::{Found, SharedCache};
 use agape::platform::config::Config;
 use agape::platform::ids::ProductId;
+use agape::platform::redis::Redis;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
 use crate::support::{Answer, Product, TestApp, TestRedis, address};
@@ -158,6 +160,22 @@ async fn nobody_notices_when_redis_goes_and_comes() {
     };
     let (first, second, third, ()) = tokio::join!(shopper(), shopper(), shopper(), trouble);
     assert!(first > 0 && second > 0 && third > 0);
+}
+
+/// With rediss:// the first word to the server is that of TLS.
+#[tokio::test]
+async fn rediss_speaks_tls() {
+    let server = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let mut config = Config::defaults().unwrap().redis;
+    config.url = format!("rediss://:secret@{}", server.local_addr().unwrap()).into();
+    let hello = async {
+        let (mut client, _) = server.accept().await.unwrap();
+        client.read_u8().await.unwrap()
+    };
+    let (redis, hello) = tokio::join!(Redis::connect(&config), hello);
+    // RFC 8446, 5.1: a handshake.
+    assert_eq!(hello, 22);
+    assert!(!redis.unwrap().unwrap().is_up());
 }
 
 /// A shop starts without its Redis, and uses it as soon as it is there.
