@@ -53,6 +53,7 @@ pub struct Config {
     pub cache: Cache,
     pub lists: Lists,
     pub inventory: Inventory,
+    pub imports: Imports,
 }
 
 macro_rules! sections {
@@ -108,6 +109,7 @@ sections! {
     Cache { products: u64, product_seconds: u64, }
     Lists { limit: i64, max_limit: i64, }
     Inventory { low_stock: i32, }
+    Imports { max_bytes: usize, upload_seconds: u64, keep_days: i64, }
 }
 
 /// Where this process runs.
@@ -257,6 +259,7 @@ fn check_section(name: &str, section: &Value) -> Result<(), String> {
         "cache" => parse::<Cache>(name, section),
         "lists" => parse::<Lists>(name, section),
         "inventory" => parse::<Inventory>(name, section),
+        "imports" => parse::<Imports>(name, section),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ mod categories;
 pub mod demo;
 mod http;
 pub mod import;
+mod import_batch;
 mod import_service;
 mod list;
 mod media;
@@ -19,7 +20,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 pub use cache::ProductCache;
-pub use import_service::{ImportReport, ImportSettings, import_products};
+pub use import_service::{ImportReport, ImportSettings, Progress, import_products};
 pub use media::routes as media_routes;
 pub use model::variant_name_of;
 pub use service::{count_products, front_page};

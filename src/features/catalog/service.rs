@@ -142,13 +142,11 @@ pub(super) async fn create_product(
     if slug.is_empty() || slug != slugify(&slug) {
         return Err(Error::field("slug", "must have lower-case letters and digits, joined by single hyphens"));
     }
-    let now = app.clock.now();
+    let (id, now) = (ProductId::new(), app.clock.now());
     let mut tx = app.db.begin().await?;
     let fields = ProductFields {
-        id: ProductId::new(),
+        id,
         sku: &new.sku,
-        import_handle: None,
-        import_hash: None,
         title: &new.title,
         slug: &slug,
         short_description: &new.short_description,
@@ -172,7 +170,7 @@ pub(super) async fn create_product(
         is_active: new.is_active,
         metadata: &new.metadata,
     };
-    let id = store::upsert_product(&mut tx, &fields, now).await.map_err(refusal)?;
+    store::insert_product(&mut tx, &fields, now).await.map_err(refusal)?;
     let images: Vec<_> = new.images.iter().map(|(url, alt, kind)| NewImage { url, alt, kind: kind.as_str() }).collect();
     store::replace_images(&mut tx, id, &images).await?;
     let only = [NewVariant {
