@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::features::auth::{SendAccountMail, SendPasswordResetMail, SendVerificationMail};
+use crate::features::catalog::RunImport;
 use crate::features::notifications::DeliverMail;
 use crate::features::webhooks::ProcessWebhook;
 use crate::flows::expire::Sweep;
@@ -23,6 +24,7 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     registry.add::<SendPasswordResetMail>()?;
     registry.add::<SendAccountMail>()?;
     registry.add::<DeliverMail>()?;
+    registry.add::<RunImport>()?;
     registry.add::<Retention>()?;
     registry.add::<Sweep>()?;
     registry.every::<Sweep>(Duration::from_secs(app.config.jobs.sweep_seconds.max(1)), || Sweep {})?;

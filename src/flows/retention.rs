@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::erase::{self, Idle};
 use crate::app::App;
-use crate::features::{audit, auth, notifications, orders};
+use crate::features::{audit, auth, catalog, notifications, orders};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::jobs::{Job, JobError};
@@ -44,9 +44,10 @@ enum Trace {
     Sessions,
     Mails,
     Origins,
+    Imports,
 }
 
-/// Removes sessions, links, mails, and where audit entries came from: each kind in steps, so that no statement takes long.
+/// Removes sessions, links, mails, imports, and where audit entries came from: each kind in steps, so that no statement takes long.
 async fn forget_traces(app: &App) -> Result<()> {
     let (config, now) = (&app.config.privacy, app.clock.now());
     auth::sweep_tokens(&mut *app.db.acquire().await?, now).await?;
@@ -55,6 +56,7 @@ async fn forget_traces(app: &App) -> Result<()> {
         (Trace::Sessions, before(now, config.ended_session_days)),
         (Trace::Mails, before(now, config.mail_days)),
         (Trace::Origins, before(now, config.audit_origin_days)),
+        (Trace::Imports, Some(before(now, app.config.imports.keep_days).unwrap_or(DateTime::UNIX_EPOCH))),
     ];
     for (trace, before) in traces {
         let Some(before) = before else { continue };
@@ -71,6 +73,11 @@ async fn forget_some(app: &App, trace: Trace, before: DateTime<Utc>) -> Result<i
         Trace::Sessions => auth::sweep_sessions(&mut tx, before, STEP).await?,
         Trace::Mails => notifications::sweep(&mut tx, before, STEP).await?,
         Trace::Origins => audit::forget_origins(&mut tx, before, STEP).await?,
+        Trace::Imports => {
+            // An upload that has not ended after a day never will.
+            let abandoned = app.clock.now() - TimeDelta::days(1);
+            catalog::sweep_imports(&mut tx, before, abandoned, STEP).await?
+        }
     };
     tx.commit().await?;
     i64::try_from(removed).map_err(Error::internal)

@@ -40,7 +40,7 @@ const OPEN_MODULES: [(&str, &str); 2] = [
 ];
 
 /// Which feature's stores write and read a table. `shared` ones may be read by every store.
-const TABLES: [(&str, &str); 25] = [
+const TABLES: [(&str, &str); 28] = [
     ("users", "auth"),
     ("sessions", "auth"),
     ("refresh_tokens", "auth"),
@@ -55,6 +55,9 @@ const TABLES: [(&str, &str); 25] = [
     ("products", "catalog"),
     ("product_images", "catalog"),
     ("variants", "catalog"),
+    ("imports", "catalog"),
+    ("import_chunks", "catalog"),
+    ("import_problems", "catalog"),
     ("product_listing", "shared"),
     ("variant_offers", "shared"),
     ("stock_levels", "inventory"),

@@ -95,6 +95,20 @@ async fn every_write_of_the_staff_is_on_record() {
     done.push(("DELETE /api/v1/admin/users/{user}/sessions/{session}", ama_id.clone()));
     staff(shop.delete(&amas), "sessions").send().await.expect(200);
     done.push(("DELETE /api/v1/admin/users/{user}/sessions", ama_id.clone()));
+    let file = "Handle,Title,Variant Price\nscarf,Scarf,5\n";
+    let import = staff(shop.post("/admin/imports"), "import").body("text/csv", file).send().await.expect(201);
+    let import_id = import["import"]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/admin/imports", import_id.clone()));
+    shop.wait_for_jobs().await;
+    // Another one waits while somebody else has the turn, and is cancelled meanwhile.
+    let mut turn = shop.database.pool.begin().await.unwrap();
+    let lock = "select pg_advisory_xact_lock(hashtextextended('agape product import', 0))";
+    sqlx::query(lock).execute(&mut *turn).await.unwrap();
+    let second = staff(shop.post("/admin/imports"), "second").body("text/csv", file).send().await.expect(201);
+    let second = second["import"]["id"].as_str().unwrap().to_owned();
+    staff(shop.post(&format!("/admin/imports/{second}/cancel")), "cancel").send().await.expect(200);
+    turn.rollback().await.unwrap();
+    done.push(("POST /api/v1/admin/imports/{import}/cancel", second.clone()));
 
     let log = entries(&shop, &admin, "limit=100").await;
     let of = |request: &str| log.iter().filter(|entry| entry["requestId"] == request).cloned().collect::<Vec<_>>();
@@ -109,6 +123,8 @@ async fn every_write_of_the_staff_is_on_record() {
         ("role", "user.set_role", &done[7]),
         ("session", "session.revoke", &done[8]),
         ("sessions", "session.revoke", &done[9]),
+        ("import", "import.start", &done[10]),
+        ("cancel", "import.cancel", &done[11]),
     ] {
         let found = of(request);
         assert_eq!(found.len(), 1, "{request}: {found:#?}");
@@ -133,6 +149,11 @@ async fn every_write_of_the_staff_is_on_record() {
     assert_eq!(states("role"), (json!({"role": "customer"}), json!({"role": "merchant"})));
     assert_eq!(states("session").1, json!({"sessions": [session]}));
     assert_eq!(states("sessions").1, json!({"sessions": []}));
+
+    let imported: Vec<_> = log.iter().filter(|entry| entry["action"] == "product.import").collect();
+    assert_eq!(imported.len(), 1);
+    assert_eq!((&imported[0]["entityId"], &imported[0]["actorId"]), (&json!(import_id), &json!(admin_id)));
+    assert_eq!((&imported[0]["after"]["created"], &imported[0]["after"]["refused"]), (&json!(1), &json!(0)));
 
     let document = shop.get("//openapi.json").send().await.body;
     let mut writes = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! SQL of products and their parts.
 
+pub(super) mod export;
 pub(super) mod import;
 pub(super) mod runs;
 

@@ -42,6 +42,8 @@ pub struct Outer {
     pub trusted_proxies: Vec<Network>,
     /// How long a request may take.
     pub timeout: Duration,
+    /// Where files are handed in, and how long that may take.
+    pub uploads: (&'static [&'static str], Duration),
     /// Bytes of a body.
     pub body_limit: usize,
     /// Whether to demand HTTPS of browsers.
@@ -98,9 +100,11 @@ async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Respons
             parts.extensions.insert(ClientIp(ip));
         }
         parts.extensions.insert(BodyLimit(outer.body_limit));
+        let is_upload = parts.method == Method::POST && outer.uploads.0.contains(&parts.uri.path());
+        let timeout = if is_upload { outer.uploads.1 } else { outer.timeout };
         let request = Request::from_parts(parts, body);
         let handled = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(next.run(request)));
-        let response = match tokio::time::timeout(outer.timeout, handled).await {
+        let response = match tokio::time::timeout(timeout, handled).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => {
                 let text = panic
@@ -110,9 +114,7 @@ async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Respons
                     .unwrap_or_default();
                 Error::internal(anyhow::anyhow!("panic: {text}")).into_response()
             }
-            Err(_) => {
-                Error::Unavailable(anyhow::anyhow!("the request took longer than {:?}", outer.timeout)).into_response()
-            }
+            Err(_) => Error::Unavailable(anyhow::anyhow!("the request took longer than {timeout:?}")).into_response(),
         };
         let status = response.status();
         let elapsed = started.elapsed();

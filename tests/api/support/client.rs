@@ -65,6 +65,11 @@ impl Call {
         Self(self.0.header("content-type", "application/json").body(body))
     }
 
+    /// A body of this type.
+    pub fn body(self, mime: &str, body: impl Into<reqwest::Body>) -> Self {
+        Self(self.0.header("content-type", mime).body(body))
+    }
+
     pub fn form(self, body: &'static str) -> Self {
         Self(self.0.header("content-type", "application/x-www-form-urlencoded").body(body))
     }

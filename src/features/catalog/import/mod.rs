@@ -147,6 +147,26 @@ pub fn detect(head: &[u8]) -> Result<Format, FileProblem> {
     })
 }
 
+/// Checks that a file which starts like this can be one of products, and finds out of which program.
+///
+/// # Errors
+/// If it cannot.
+pub fn check_head(head: &[u8], format: Option<Format>) -> Result<Format, FileProblem> {
+    let found = detect(head)?;
+    let format = format.unwrap_or(found);
+    match format {
+        Format::Shopify => drop(table::Table::<_, shopify_columns::Field>::open(head)?),
+        Format::WooCommerce => drop(table::Table::<_, woo_columns::Field>::open(head)?),
+        Format::Agape => drop(table::Table::<_, record_columns::Field>::open(head)?),
+        Format::Jsonl if found == Format::Jsonl => {}
+        Format::Jsonl => {
+            let advice = "Leave the format out, so that it is found from the file.";
+            return Err(FileProblem::NotJson { advice });
+        }
+    }
+    Ok(format)
+}
+
 /// The products of a file, one at a time. An `Err` item is the last one.
 #[derive(Debug)]
 pub enum Products<R: Read> {

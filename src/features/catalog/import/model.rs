@@ -192,6 +192,12 @@ pub enum FileProblem {
         /// What to do.
         advice: &'static str,
     },
+    /// It was said to be lines of JSON.
+    #[error("The file does not start like lines of JSON. {advice}")]
+    NotJson {
+        /// What to do.
+        advice: &'static str,
+    },
     /// The heading row is not UTF-8 text.
     #[error("The heading row is not UTF-8 text. Save the file as “CSV UTF-8”.")]
     NotUtf8,

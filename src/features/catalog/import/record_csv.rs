@@ -20,8 +20,8 @@ const MAX_ROWS: usize = 5_000;
 /// What starts a formula in some spreadsheet, and the apostrophe that keeps it from being one.
 const PROTECTED: [char; 8] = ['=', '+', '-', '@', '\t', '\r', '\n', '\''];
 
-/// A text as it is written into a cell.
-fn protect(text: &str) -> String {
+/// A text as it is written into a cell: with an apostrophe in front where a spreadsheet would run it.
+pub fn protect(text: &str) -> String {
     if text.starts_with(PROTECTED) { format!("'{text}") } else { text.to_owned() }
 }
 
@@ -66,6 +66,19 @@ fn split(cell: &str, separator: char) -> Vec<String> {
     }
     parts.push(part);
     parts
+}
+
+/// A table as CSV. Its cells are [protected](protect) already.
+///
+/// # Errors
+/// None that is known; the memory has no others.
+pub fn table<const N: usize>(headings: [&str; N], rows: impl Iterator<Item = [String; N]>) -> std::io::Result<Vec<u8>> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(headings)?;
+    for row in rows {
+        csv.write_record(row)?;
+    }
+    csv.into_inner().map_err(|error| std::io::Error::other(error.to_string()))
 }
 
 /// Writes products as CSV.

@@ -27,7 +27,6 @@ pub(in crate::features::catalog) struct ImportRun {
     pub images: i64,
     pub problems: i64,
     pub failure: Option<String>,
-    pub failures: i32,
     pub created_by: Option<UserId>,
     pub actor_role: String,
     pub session_id: SessionId,
@@ -123,7 +122,7 @@ pub(in crate::features::catalog) async fn find(c: &mut PgConnection, id: ImportI
     sqlx::query_as!(
         ImportRun,
         r#"select id as "id: ImportId", status, file_name, format, dry_run, bytes, products_done, rows_done, bytes_done,
-                  created, updated, unchanged, refused, variants, images, problems, failure, failures,
+                  created, updated, unchanged, refused, variants, images, problems, failure,
                   created_by as "created_by: UserId", actor_role, session_id as "session_id: SessionId", created_at,
                   started_at, finished_at
            from imports where id = $1 and status <> 'uploading'"#,
@@ -142,7 +141,7 @@ pub(in crate::features::catalog) async fn list(
     let runs = sqlx::query_as!(
         ImportRun,
         r#"select id as "id: ImportId", status, file_name, format, dry_run, bytes, products_done, rows_done, bytes_done,
-                  created, updated, unchanged, refused, variants, images, problems, failure, failures,
+                  created, updated, unchanged, refused, variants, images, problems, failure,
                   created_by as "created_by: UserId", actor_role, session_id as "session_id: SessionId", created_at,
                   started_at, finished_at
            from imports where status <> 'uploading' order by created_at desc, id desc limit $1 offset $2"#,
@@ -299,11 +298,14 @@ pub(in crate::features::catalog) async fn count_failure(c: &mut PgConnection, id
     Ok(failures.unwrap_or_default())
 }
 
-/// Forgets imports that ended before `before`, and files that began to come before `abandoned` and never ended. Gives how
-/// many.
-pub(in crate::features::catalog) async fn sweep(
+/// Forgets imports that ended before `before`, and files that began to come before `abandoned` and never ended, at most
+/// `limit`. Gives how many.
+///
+/// # Errors
+/// The database's.
+pub async fn sweep(
     c: &mut PgConnection,
-    before: Option<DateTime<Utc>>,
+    before: DateTime<Utc>,
     abandoned: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<u64> {
