@@ -104,3 +104,25 @@ impl Columns for Field {
         needed.into_iter().filter(|(field, _)| !has(*field)).map(|(_, name)| name).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_documented_in_its_order() {
+        let document = include_str!("../../../../docs/import.md");
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+        let documented: Vec<&str> = rows.filter(|heading| *heading != "column").collect();
+        let columns: Vec<&str> = FIELDS.iter().map(|(_, heading)| *heading).collect();
+        assert_eq!(documented, columns);
+    }
+
+    #[test]
+    fn every_column_has_a_place_and_a_heading_of_its_own() {
+        for (n, (field, heading)) in FIELDS.iter().enumerate() {
+            assert_eq!(field.slot(), n);
+            assert_eq!(Field::of(&letters(heading)), Some(*field));
+        }
+    }
+}
