@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::features::auth::{SendAccountMail, SendPasswordResetMail, SendVerificationMail};
+use crate::features::catalog::RunImport;
 use crate::features::media::{DeleteMedia, SweepMedia};
 use crate::features::notifications::DeliverMail;
 use crate::features::webhooks::ProcessWebhook;
@@ -27,6 +28,7 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     registry.add::<DeliverMail>()?;
     registry.add::<DeleteMedia>()?;
     registry.add::<SweepMedia>()?;
+    registry.add::<RunImport>()?;
     registry.add::<Retention>()?;
     registry.add::<CountPopularity>()?;
     registry.add::<Sweep>()?;

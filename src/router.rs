@@ -1,6 +1,7 @@
 //! All routes, and the layers around them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -87,8 +88,11 @@ pub fn router(app: &App, sandbox: Option<Router>) -> anyhow::Result<Router> {
     let outer = Outer {
         trusted_proxies: app.config.server.trusted_proxies.clone(),
         timeout: app.config.request_timeout(),
-        slow_routes: &media::UPLOAD_ROUTES,
-        slow_timeout: app.config.upload_timeout(),
+        slow_routes: media::UPLOAD_ROUTES
+            .into_iter()
+            .map(|route| (route, app.config.upload_timeout()))
+            .chain([(catalog::UPLOAD_ROUTE, Duration::from_secs(app.config.imports.upload_seconds))])
+            .collect(),
         body_limit: app.config.server.body_limit_bytes,
         hsts: app.config.is_production(),
     };
@@ -116,7 +120,7 @@ fn cors(app: &App) -> CorsLayer {
             header("traceparent"),
         ])
         .expose_headers(exposed.into_iter().chain(LIMIT_HEADERS).collect::<Vec<_>>())
-        .max_age(std::time::Duration::from_secs(600))
+        .max_age(Duration::from_secs(600))
 }
 
 /// The docs page brings its own scripts and styles, all from this server.

@@ -1,7 +1,6 @@
 //! `agape import`
 
 use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,8 +9,8 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::boot::{self, Server};
-use crate::features::catalog::import::Severity;
-use crate::features::catalog::{ImportReport, ImportSettings, import_products};
+use crate::features::catalog::import::{Format, Severity};
+use crate::features::catalog::{ImportReport, ImportSettings, Progress, import_products};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::db;
@@ -25,15 +24,15 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// Import products. A second run of the same file changes nothing; stock is only set for new variants.
-    #[command(after_help = "Examples:\n  agape import products products_export.csv --format shopify --dry-run\n  \
-        agape import products products_export.csv --format shopify\n\n\
+    #[command(after_help = "Examples:\n  agape import products products_export.csv --dry-run\n  \
+        agape import products products_export.csv --format woocommerce\n\n\
         A product with an error is left out, the others are taken; the exit code is then 1.")]
     Products {
         /// The file.
         file: PathBuf,
         /// Which program wrote it.
-        #[arg(long, value_enum)]
-        format: Format,
+        #[arg(long, value_enum, default_value_t = Kind::Auto)]
+        format: Kind,
         /// Check everything, store nothing.
         #[arg(long)]
         dry_run: bool,
@@ -44,15 +43,39 @@ enum What {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum Kind {
+    /// Found out from the file.
+    Auto,
     /// The product CSV that Shopify exports.
     Shopify,
+    /// The product CSV that WooCommerce exports.
+    #[value(name = "woocommerce")]
+    WooCommerce,
+    /// The product CSV that AGAPE exports.
+    Agape,
+    /// The lines of JSON that AGAPE exports.
+    Jsonl,
+}
+
+impl Kind {
+    fn format(self) -> Option<Format> {
+        match self {
+            Self::Auto => None,
+            Self::Shopify => Some(Format::Shopify),
+            Self::WooCommerce => Some(Format::WooCommerce),
+            Self::Agape => Some(Format::Agape),
+            Self::Jsonl => Some(Format::Jsonl),
+        }
+    }
 }
 
 pub(super) async fn run(config: Config, args: &Args) -> anyhow::Result<ExitCode> {
-    let What::Products { file: path, format: Format::Shopify, dry_run, json } = &args.what;
-    let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
-    let size = file.metadata().map(|metadata| metadata.len()).unwrap_or(0);
+    let What::Products { file: path, format, dry_run, json } = &args.what;
+    // A second reading of the file must be possible, so it is none that can be read once only.
+    let metadata = File::open(path).and_then(|file| file.metadata());
+    let metadata = metadata.with_context(|| format!("{} cannot be opened", path.display()))?;
+    anyhow::ensure!(metadata.is_file(), "{} is not a file; store the products in one first", path.display());
+    let size = metadata.len();
     let server = Server::start(&config, true).await?;
     db::migrate(&server.url).await?;
     let app = boot::build(config, &server.url, Clock::default()).await?;
@@ -60,9 +83,12 @@ pub(super) async fn run(config: Config, args: &Args) -> anyhow::Result<ExitCode>
         ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  {elapsed} of about {duration}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let reader = Counted { inner: file, bar: bar.clone() };
-    let settings = ImportSettings { dry_run: *dry_run };
-    let result = import_products(&app, reader, settings, |row| bar.set_message(format!("row {row}"))).await;
+    let settings = ImportSettings { dry_run: *dry_run, format: format.format() };
+    let progress = |read: Progress| {
+        bar.set_position(read.bytes.min(size));
+        bar.set_message(format!("row {}", read.rows));
+    };
+    let result = Box::pin(import_products(&app, &path.as_path(), settings, progress)).await;
     bar.finish_and_clear();
     app.db.close().await;
     server.stop().await?;
@@ -75,20 +101,6 @@ pub(super) async fn run(config: Config, args: &Args) -> anyhow::Result<ExitCode>
     Ok(ExitCode::from(u8::from(report.refused > 0)))
 }
 
-/// Moves the bar as the file is read.
-struct Counted {
-    inner: File,
-    bar: ProgressBar,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.bar.inc(u64::try_from(read).unwrap_or(0));
-        Ok(read)
-    }
-}
-
 fn print(report: &ImportReport, dry_run: bool) {
     for problem in &report.problems {
         let word = match problem.severity {
@@ -97,6 +109,9 @@ fn print(report: &ImportReport, dry_run: bool) {
         };
         let column = problem.column.as_ref().map(|column| format!(", {column}")).unwrap_or_default();
         println!("row {}{column}: {word}: {}", problem.row, problem.message);
+    }
+    if report.problems_left_out > 0 {
+        println!("and {} more", report.problems_left_out);
     }
     let ImportReport { created, updated, unchanged, refused, variants, images, .. } = report;
     let mood = if dry_run { "would be " } else { "" };

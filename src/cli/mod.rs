@@ -3,6 +3,7 @@
 mod admin;
 mod config;
 mod doctor;
+mod export;
 mod import;
 mod keys;
 mod migrate;
@@ -42,6 +43,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Read products from a file.
     Import(import::Args),
+    /// Write products into a file.
+    Export(export::Args),
     /// Check everything that the server depends on, and say how to mend it. Exits with 1 when something is wrong.
     #[command(after_help = "Example:\n  agape doctor")]
     Doctor,
@@ -98,6 +101,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(load(cli.config)?).await?,
         Command::Migrate(args) => return migrate::run(&load(cli.config)?, &args).await,
         Command::Import(args) => return import::run(load(cli.config)?, &args).await,
+        Command::Export(args) => export::run(load(cli.config)?, &args).await?,
         Command::Doctor => return doctor::run(load(cli.config)?).await,
         Command::Keys(args) => keys::run(&load(cli.config)?, &args)?,
         Command::Totp(args) => totp::run(&args)?,

@@ -38,8 +38,8 @@ async fn serve(config: Config, server: &Server, listener: tokio::net::TcpListene
 /// Loads the demo catalogue into an empty shop, and makes a demo administrator. Gives his password, once.
 async fn load_demo(app: &crate::app::App) -> anyhow::Result<Option<String>> {
     if catalog::count_products(app).await? == 0 {
-        let settings = ImportSettings { dry_run: false };
-        let report = catalog::import_products(app, demo::PRODUCTS_CSV.as_bytes(), settings, |_| {}).await?;
+        let settings = ImportSettings::default();
+        let report = catalog::import_products(app, &demo::PRODUCTS_CSV.as_bytes(), settings, |_| {}).await?;
         tracing::info!(products = report.created, "demo catalogue loaded");
     }
     if auth::has_admin(app).await? {

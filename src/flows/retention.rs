@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::erase::{self, Idle};
 use crate::app::App;
-use crate::features::{audit, auth, notifications, orders, privacy};
+use crate::features::{audit, auth, catalog, notifications, orders, privacy};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::jobs::{Job, JobError};
@@ -45,9 +45,11 @@ enum Trace {
     Mails,
     VisitorConsents,
     Origins,
+    Imports,
 }
 
-/// Removes sessions, links, mails, visitors' consents, and where audit entries came from: each kind in steps, so that no statement takes long.
+/// Removes sessions, links, mails, visitors' consents, imports, and where audit entries came from: each kind in steps, so
+/// that no statement takes long.
 async fn forget_traces(app: &App) -> Result<()> {
     let (config, now) = (&app.config.privacy, app.clock.now());
     auth::sweep_tokens(&mut *app.db.acquire().await?, now).await?;
@@ -57,6 +59,7 @@ async fn forget_traces(app: &App) -> Result<()> {
         (Trace::Mails, before(now, config.mail_days)),
         (Trace::VisitorConsents, before(now, config.visitor_consent_days)),
         (Trace::Origins, before(now, config.audit_origin_days)),
+        (Trace::Imports, Some(before(now, app.config.imports.keep_days).unwrap_or(DateTime::UNIX_EPOCH))),
     ];
     for (trace, before) in traces {
         let Some(before) = before else { continue };
@@ -74,6 +77,11 @@ async fn forget_some(app: &App, trace: Trace, before: DateTime<Utc>) -> Result<i
         Trace::Mails => notifications::sweep(&mut tx, before, STEP).await?,
         Trace::VisitorConsents => privacy::sweep_visitors(&mut tx, before, STEP).await?,
         Trace::Origins => audit::forget_origins(&mut tx, before, STEP).await?,
+        Trace::Imports => {
+            // An upload that has not ended after a day never will.
+            let abandoned = app.clock.now() - TimeDelta::days(1);
+            catalog::sweep_imports(&mut tx, before, abandoned, STEP).await?
+        }
     };
     tx.commit().await?;
     i64::try_from(removed).map_err(Error::internal)

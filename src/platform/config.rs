@@ -61,6 +61,7 @@ pub struct Config {
     pub lists: Lists,
     pub inventory: Inventory,
     pub media: Media,
+    pub imports: Imports,
 }
 
 macro_rules! sections {
@@ -125,6 +126,7 @@ sections! {
         s3_region: String, s3_bucket: String, s3_path_style: bool, s3_access_key: String, s3_secret_key: SecretString,
         s3_public_url: String,
     }
+    Imports { max_bytes: usize, upload_seconds: u64, keep_days: i64, }
 }
 
 /// Where this process runs.
@@ -276,6 +278,7 @@ fn check_section(name: &str, section: &Value) -> Result<(), String> {
         "lists" => parse::<Lists>(name, section),
         "inventory" => parse::<Inventory>(name, section),
         "media" => parse::<Media>(name, section),
+        "imports" => parse::<Imports>(name, section),
         _ => Ok(()),
     }
 }

@@ -68,6 +68,8 @@ id! {
     PaymentId;
     /// A stored delivery of a provider's webhook.
     WebhookEventId;
+    /// A product file that is being imported.
+    ImportId;
     /// A mail in the delivery log.
     EmailId;
 }

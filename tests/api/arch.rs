@@ -43,7 +43,7 @@ const OPEN_MODULES: [(&str, &str); 2] = [
 ];
 
 /// Which feature's stores write and read a table. `shared` ones may be read by every store.
-const TABLES: [(&str, &str); 31] = [
+const TABLES: [(&str, &str); 34] = [
     ("users", "auth"),
     ("sessions", "auth"),
     ("refresh_tokens", "auth"),
@@ -64,6 +64,9 @@ const TABLES: [(&str, &str); 31] = [
     ("category_counts", "catalog"),
     ("media_assets", "media"),
     ("media_loose", "media"),
+    ("imports", "catalog"),
+    ("import_chunks", "catalog"),
+    ("import_problems", "catalog"),
     ("product_listing", "shared"),
     ("variant_offers", "shared"),
     ("stock_levels", "inventory"),

@@ -132,6 +132,20 @@ async fn every_write_of_the_staff_is_on_record() {
     done.push(("DELETE /api/v1/admin/users/{user}/sessions/{session}", ama_id.clone()));
     staff(shop.delete(&amas), "sessions").send().await.expect(200);
     done.push(("DELETE /api/v1/admin/users/{user}/sessions", ama_id.clone()));
+    let file = "Handle,Title,Variant Price\nscarf,Scarf,5\n";
+    let import = staff(shop.post("/admin/imports"), "import").bytes("text/csv", file).send().await.expect(201);
+    let import_id = import["import"]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/admin/imports", import_id.clone()));
+    shop.wait_for_jobs().await;
+    // Another one waits while somebody else has the turn, and is cancelled meanwhile.
+    let mut turn = shop.database.pool.begin().await.unwrap();
+    let lock = "select pg_advisory_xact_lock(hashtextextended('agape product import', 0))";
+    sqlx::query(lock).execute(&mut *turn).await.unwrap();
+    let second = staff(shop.post("/admin/imports"), "second").bytes("text/csv", file).send().await.expect(201);
+    let second = second["import"]["id"].as_str().unwrap().to_owned();
+    staff(shop.post(&format!("/admin/imports/{second}/cancel")), "cancel").send().await.expect(200);
+    turn.rollback().await.unwrap();
+    done.push(("POST /api/v1/admin/imports/{import}/cancel", second.clone()));
 
     let parts: [(&str, &str, &str, &[u8]); 1] = [("file", "a", "", &jpeg(20, 10))];
     let assets =
@@ -186,6 +200,8 @@ async fn every_write_of_the_staff_is_on_record() {
         ("role", "user.set_role", "PATCH /api/v1/admin/users/{user}/role"),
         ("session", "session.revoke", "DELETE /api/v1/admin/users/{user}/sessions/{session}"),
         ("sessions", "session.revoke", "DELETE /api/v1/admin/users/{user}/sessions"),
+        ("import", "import.start", "POST /api/v1/admin/imports"),
+        ("cancel", "import.cancel", "POST /api/v1/admin/imports/{import}/cancel"),
         ("upload", "media.upload", "POST /api/v1/admin/media"),
         ("allow", "media.allow_upload", "POST /api/v1/admin/media/upload-signature"),
         ("confirm", "media.upload", "POST /api/v1/admin/media/confirm"),
@@ -243,6 +259,11 @@ async fn every_write_of_the_staff_is_on_record() {
     assert_eq!(states("role"), (json!({"role": "customer"}), json!({"role": "merchant"})));
     assert_eq!(states("session").1, json!({"sessions": [session]}));
     assert_eq!(states("sessions").1, json!({"sessions": []}));
+
+    let imported: Vec<_> = log.iter().filter(|entry| entry["action"] == "product.import").collect();
+    assert_eq!(imported.len(), 1);
+    assert_eq!((&imported[0]["entityId"], &imported[0]["actorId"]), (&json!(import_id), &json!(admin_id)));
+    assert_eq!((&imported[0]["after"]["created"], &imported[0]["after"]["refused"]), (&json!(1), &json!(0)));
 
     let document = shop.get("//openapi.json").send().await.body;
     let mut writes = BTreeSet::new();

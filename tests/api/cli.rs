@@ -245,9 +245,27 @@ async fn an_import_reports_and_exits_by_its_outcome() {
     let output = import("missing.csv", &[]).await;
     expect_code(&output, 1);
     assert!(stderr(&output).contains("missing.csv cannot be opened"), "{}", stderr(&output));
-    let output = agape(folder.path(), &["import", "products", "good.csv"], &env).await;
+    let output = agape(folder.path(), &["import", "products", "good.csv", "--format", "excel"], &env).await;
     expect_code(&output, 2);
     assert_eq!(database.count("select count(*) from products").await, 1);
+    let output = agape(folder.path(), &["import", "products", "good.csv"], &env).await;
+    expect_code(&output, 0);
+    let entries = "select count(*) from audit_log where action = 'product.import' and actor_id is null";
+    assert_eq!(database.count(entries).await, 3, "each import that stored is on record");
+
+    let output = agape(folder.path(), &["export", "products", "--output", "out.csv"], &env).await;
+    expect_code(&output, 0);
+    let exported = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
+    let printed = agape(folder.path(), &["export", "products"], &env).await;
+    assert_eq!(stdout(&printed), exported);
+    assert_eq!(exported.lines().count(), 3, "{exported}");
+    let output = import("out.csv", &["--dry-run"]).await;
+    expect_code(&output, 1);
+    let output = agape(folder.path(), &["import", "products", "out.csv"], &env).await;
+    expect_code(&output, 0);
+    let output = agape(folder.path(), &["export", "products", "--output", "missing/out.csv"], &env).await;
+    expect_code(&output, 1);
+    assert!(stderr(&output).contains("missing/out.csv could not be written"), "{}", stderr(&output));
 }
 
 /// An administrator is made with a password from standard input, which must be a good one.

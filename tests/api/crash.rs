@@ -12,10 +12,10 @@ use crate::concurrency::assert_ledger;
 use crate::support::{PAYSTACK_KEY, TestApp, charge_success};
 
 /// The program, serving. It is killed when it is dropped.
-struct Agape(Child);
+pub struct Agape(Child);
 
 impl Agape {
-    fn serve(database: &str, data_dir: &Path, port: u16, extra: &[(&str, &str)]) -> Self {
+    pub fn serve(database: &str, data_dir: &Path, port: u16, extra: &[(&str, &str)]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_agape"))
             .arg("serve")
             .env("DATABASE_URL", database)
@@ -35,12 +35,12 @@ impl Agape {
     }
 
     /// `kill -9`.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    fn terminate(&mut self) -> Option<i32> {
+    pub fn terminate(&mut self) -> Option<i32> {
         let pid = i32::try_from(self.0.id()).unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).unwrap();
         self.0.wait().unwrap().code()
@@ -54,11 +54,11 @@ impl Drop for Agape {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-async fn wait_until_ready(shop: &TestApp, port: u16) {
+pub async fn wait_until_ready(shop: &TestApp, port: u16) {
     let url = format!("http://127.0.0.1:{port}/readyz");
     shop.wait_for("the program to be ready", || async {
         shop.http.get(&url).send().await.ok().filter(|answer| answer.status() == 200).map(drop)

@@ -22,7 +22,7 @@ async fn import(shop: &TestApp, rows: &str) -> ImportReport {
 }
 
 async fn import_bytes(shop: &TestApp, file: &[u8], dry_run: bool) -> ImportReport {
-    import_products(&shop.app, file, ImportSettings { dry_run }, |_| {}).await.unwrap()
+    import_products(&shop.app, &file, ImportSettings { dry_run, format: None }, |_| {}).await.unwrap()
 }
 
 /// Created, updated, unchanged, refused.
@@ -207,8 +207,7 @@ async fn a_bad_row_keeps_out_only_its_product() {
 async fn a_file_that_is_none_is_refused() {
     let shop = TestApp::start().await;
     let refusal = async |file: &[u8]| {
-        let settings = ImportSettings { dry_run: false };
-        import_products(&shop.app, file, settings, |_| {}).await.unwrap_err().to_string()
+        import_products(&shop.app, &file, ImportSettings::default(), |_| {}).await.unwrap_err().to_string()
     };
     assert!(refusal(b"").await.contains("empty"));
     assert!(refusal(HEAD.as_bytes()).await.contains("no products"));

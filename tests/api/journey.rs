@@ -11,8 +11,8 @@ async fn a_shopper_buys_a_cloth_from_an_imported_file() {
     let shop = TestApp::start().await;
 
     // A product file.
-    let settings = ImportSettings { dry_run: false };
-    let report = import_products(&shop.app, demo::PRODUCTS_CSV.as_bytes(), settings, |_| {}).await.unwrap();
+    let settings = ImportSettings::default();
+    let report = import_products(&shop.app, &demo::PRODUCTS_CSV.as_bytes(), settings, |_| {}).await.unwrap();
     assert_eq!((report.refused, report.problems.len()), (0, 0));
     assert!(report.created >= 12);
 

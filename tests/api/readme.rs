@@ -208,20 +208,7 @@ fn every_variable_of_the_example_exists() {
             assert_ne!(settings.masked(), String::new());
             // A name that is not known is not a fault, so it has to change something, or be the default.
             let key = name.strip_prefix("AGAPE_").filter(|rest| rest.contains("__"));
-<<<<<<< HEAD
-            let known = [
-                "AGAPE_ENV",
-                "PORT",
-                "DATABASE_URL",
-                "PG_BIN",
-                "PAYSTACK_SECRET_KEY",
-                "AGAPE_DATA_DIR",
-                "CLOUDINARY_URL",
-            ];
-            assert!(key.is_some() || known.contains(&name), "{name} is no setting");
-=======
             assert!(key.is_some() || WELL_KNOWN.contains(&name), "{name} is no setting");
->>>>>>> wt-redis
             if name != "AGAPE_PAYMENTS__PROVIDER" {
                 settings.config().unwrap_or_else(|faults| panic!("{name}: {faults}"));
             }

@@ -7,11 +7,16 @@ mod cache;
 mod categories_http;
 mod categories_service;
 pub mod demo;
+mod export_service;
 mod http;
 mod images_http;
 mod images_service;
 pub mod import;
+mod import_batch;
+mod import_http;
+mod import_job;
 mod import_service;
+mod imports_service;
 mod keyed;
 mod listing;
 mod media;
@@ -24,18 +29,25 @@ mod store;
 mod variants_http;
 mod variants_service;
 
+use axum::extract::DefaultBodyLimit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 
 pub use cache::ProductCache;
-pub use import_service::{ImportReport, ImportSettings, import_products};
+pub use export_service::{ExportFormat, export};
+pub use import_job::RunImport;
+pub use import_service::{ImportReport, ImportSettings, Progress, import_products};
 pub use listing::first_products as front_page;
 pub use listing::set_popularity;
 pub use media::routes as media_routes;
 pub use model::variant_name_of;
 pub use service::count_products;
+pub use store::runs::sweep as sweep_imports;
+
+/// Where staff hand in files of products.
+pub const UPLOAD_ROUTE: &str = "/api/v1/admin/imports";
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {
@@ -62,4 +74,16 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(images_http::add_image))
         .routes(routes!(images_http::order_images))
         .routes(routes!(images_http::update_image, images_http::remove_image))
+        .merge(imports())
+}
+
+/// Files come in pieces and have a limit of their own.
+fn imports() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(import_http::list_imports, import_http::create_import))
+        .layer(DefaultBodyLimit::disable())
+        .routes(routes!(import_http::get_import))
+        .routes(routes!(import_http::get_import_report))
+        .routes(routes!(import_http::cancel_import))
+        .routes(routes!(import_http::export_products))
 }

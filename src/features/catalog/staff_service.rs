@@ -30,7 +30,10 @@ pub(super) fn stale() -> Error {
 
 pub(super) async fn list(app: &App, filter: &Filter<'_>, page: Page) -> Result<(Vec<StaffProductView>, Pagination)> {
     let (rows, total) = staff::list(&mut *app.db.acquire().await?, filter, page).await?;
-    Ok((rows.into_iter().map(|row| StaffProductView::new(row, &app.config.public_url(), &app.media)).collect(), page.of(total)))
+    Ok((
+        rows.into_iter().map(|row| StaffProductView::new(row, &app.config.public_url(), &app.media)).collect(),
+        page.of(total),
+    ))
 }
 
 pub(super) async fn get(app: &App, id: ProductId) -> Result<StaffProductView> {
@@ -155,11 +158,10 @@ async fn create_in(
                 .ok_or_else(|| Error::conflict("Too many products have this title. Choose a slug."))?
         }
     };
+    let id = ProductId::new();
     let fields = ProductFields {
-        id: ProductId::new(),
+        id,
         sku: &new.sku,
-        import_handle: None,
-        import_hash: None,
         title: &new.title,
         slug: &slug,
         short_description: &new.short_description,
@@ -183,7 +185,7 @@ async fn create_in(
         is_active: new.is_active,
         metadata: &new.metadata,
     };
-    let id = store::upsert_product(tx, &fields, now).await.map_err(refusal)?;
+    store::insert_product(tx, &fields, now).await.map_err(refusal)?;
     let urls: Vec<String> = new.images.iter().map(|(url, ..)| app.media.stored_url(url)).collect();
     let images: Vec<_> =
         new.images.iter().zip(&urls).map(|((_, alt, kind), url)| NewImage { url, alt, kind: kind.as_str() }).collect();

@@ -2,7 +2,10 @@
 
 pub(super) mod bulk;
 pub(super) mod categories;
+pub(super) mod export;
 pub(super) mod images;
+pub(super) mod import;
+pub(super) mod runs;
 pub(super) mod slugs;
 pub(super) mod staff;
 pub(super) mod variants;
@@ -29,8 +32,6 @@ pub(super) async fn find(
 pub(super) struct ProductFields<'a> {
     pub id: ProductId,
     pub sku: &'a str,
-    pub import_handle: Option<&'a str>,
-    pub import_hash: Option<&'a [u8]>,
     pub title: &'a str,
     pub slug: &'a str,
     pub short_description: &'a str,
@@ -55,37 +56,22 @@ pub(super) struct ProductFields<'a> {
     pub metadata: &'a Value,
 }
 
-/// Inserts a product, or updates the one that an import knows by the same handle. Gives the id that it has.
-pub(super) async fn upsert_product(
+/// Inserts a product.
+pub(super) async fn insert_product(
     c: &mut PgConnection,
     p: &ProductFields<'_>,
     now: DateTime<Utc>,
-) -> sqlx::Result<ProductId> {
-    sqlx::query_scalar!(
-        r#"insert into products
-             (id, sku, import_handle, import_hash, title, slug, short_description, description, full_story, currency,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into products
+             (id, sku, title, slug, short_description, description, full_story, currency,
               price_minor, compare_at_minor, category_id, vendor, tags, weight_grams, width, length, dimension_unit,
               weave_origin, care_instructions, dispatch_time, is_featured, is_limited, is_active, metadata,
               created_at, updated_at)
            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                   $22, $23, $24, $25, $26, $27, $27)
-           on conflict (import_handle) do update
-           set import_hash = excluded.import_hash, title = excluded.title,
-               short_description = excluded.short_description, description = excluded.description,
-               currency = excluded.currency, price_minor = excluded.price_minor,
-               compare_at_minor = excluded.compare_at_minor,
-               category_id = coalesce(excluded.category_id, products.category_id), vendor = excluded.vendor,
-               tags = excluded.tags, weight_grams = excluded.weight_grams, width = excluded.width,
-               length = excluded.length, dimension_unit = excluded.dimension_unit,
-               weave_origin = excluded.weave_origin, care_instructions = excluded.care_instructions,
-               dispatch_time = excluded.dispatch_time, is_featured = excluded.is_featured,
-               is_limited = excluded.is_limited, is_active = excluded.is_active, archived_at = null,
-               version = products.version + 1, updated_at = excluded.updated_at
-           returning id as "id: ProductId""#,
+                   $22, $23, $24, $25, $25)",
         p.id.0,
         p.sku,
-        p.import_handle,
-        p.import_hash,
         p.title,
         p.slug,
         p.short_description,
@@ -110,8 +96,9 @@ pub(super) async fn upsert_product(
         p.metadata,
         now,
     )
-    .fetch_one(c)
-    .await
+    .execute(c)
+    .await?;
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -216,39 +203,6 @@ pub(super) async fn upsert_variants(
     .await
 }
 
-/// The product that an import knows by this handle: its id and the hash of what the file last said.
-pub(super) async fn find_imported(
-    c: &mut PgConnection,
-    handle: &str,
-) -> sqlx::Result<Option<(ProductId, Option<Vec<u8>>)>> {
-    let row =
-        sqlx::query!(r#"select id as "id: ProductId", import_hash from products where import_handle = $1"#, handle)
-            .fetch_optional(c)
-            .await?;
-    Ok(row.map(|row| (row.id, row.import_hash)))
-}
-
 pub(super) async fn count_products(c: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar!(r#"select count(*) as "count!" from products"#).fetch_one(c).await
-}
-
-/// The category with this slug, made if it is not there.
-pub(super) async fn category_by_slug(
-    c: &mut PgConnection,
-    name: &str,
-    slug: &str,
-    now: DateTime<Utc>,
-) -> sqlx::Result<CategoryId> {
-    sqlx::query_scalar!(
-        r#"insert into categories (id, name, slug, position, created_at)
-           values ($1, $2, $3, (select coalesce(max(position) + 1, 0) from categories), $4)
-           on conflict (slug) do update set slug = excluded.slug
-           returning id as "id: CategoryId""#,
-        CategoryId::new().0,
-        name,
-        slug,
-        now,
-    )
-    .fetch_one(c)
-    .await
 }

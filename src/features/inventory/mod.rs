@@ -6,7 +6,7 @@
 mod store;
 
 pub use store::{
-    Level, NewLevel, commit_reservations, extend_reservations, ledger_faults, lock_levels_of,
+    Level, NewLevel, commit_reservations, extend_reservations, ledger_faults, lock_levels_of, on_hand,
     orders_with_expired_reservations, products_of_order, receive, release_expired, release_reservations,
     take_for_late_payment,
 };

@@ -1,5 +1,7 @@
 //! SQL of stock. Rows of several variants are always locked in the order of their ids.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -37,6 +39,21 @@ pub async fn receive(c: &mut PgConnection, levels: &[NewLevel], reason: &str, no
     .execute(c)
     .await?;
     Ok(())
+}
+
+/// Units on hand of these variants, reserved ones included.
+///
+/// # Errors
+/// The database's.
+pub async fn on_hand(c: &mut PgConnection, variants: &[VariantId]) -> sqlx::Result<HashMap<VariantId, i32>> {
+    let ids: Vec<_> = variants.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select variant_id as "id: VariantId", on_hand from stock_levels where variant_id = any($1)"#,
+        &ids
+    )
+    .fetch_all(c)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.on_hand)).collect())
 }
 
 /// Turns the held reservations of an order into a sale. Gives how many lines were held.

@@ -42,10 +42,8 @@ pub struct Outer {
     pub trusted_proxies: Vec<Network>,
     /// How long a request may take.
     pub timeout: Duration,
-    /// Routes whose bodies are large.
-    pub slow_routes: &'static [&'static str],
-    /// How long a request to one of them may take.
-    pub slow_timeout: Duration,
+    /// Routes whose bodies are large, and how long a request to one may take.
+    pub slow_routes: Vec<(&'static str, Duration)>,
     /// Bytes of a body.
     pub body_limit: usize,
     /// Whether to demand HTTPS of browsers.
@@ -104,8 +102,9 @@ async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Respons
         parts.extensions.insert(BodyLimit(outer.body_limit));
         let request = Request::from_parts(parts, body);
         let handled = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(next.run(request)));
-        let is_slow = route.as_ref().is_some_and(|route| outer.slow_routes.contains(&route.as_str()));
-        let limit = if is_slow { outer.slow_timeout } else { outer.timeout };
+        let slow =
+            outer.slow_routes.iter().find(|(slow, _)| route.as_ref().is_some_and(|route| route.as_str() == *slow));
+        let limit = slow.map_or(outer.timeout, |(_, limit)| *limit);
         let response = match tokio::time::timeout(limit, handled).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => {

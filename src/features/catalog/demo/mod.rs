@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn the_catalogue_imports_without_a_single_remark() {
-        let groups: Vec<_> = import::read(PRODUCTS_CSV.as_bytes(), 2).unwrap().map(Result::unwrap).collect();
+        let groups: Vec<_> = import::shopify::read(PRODUCTS_CSV.as_bytes(), 2).unwrap().map(Result::unwrap).collect();
         for group in &groups {
             assert_eq!(group.problems, [], "{}", group.handle);
         }

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub struct ImportedProduct {
     /// The product's first row in the file.
     pub row: u64,
+    /// The name by which a rerun of the file finds the product again; without one, it is the handle in the shop.
+    pub key: Option<String>,
+    /// The product's own article number; without one, it is made of the handle.
+    pub sku: Option<String>,
     /// The name in the product's address: lower-case `a-z`, `0-9` and `-`.
     pub handle: String,
     /// The product's name.
@@ -24,6 +28,8 @@ pub struct ImportedProduct {
     /// The shop's own category (`Type`), else the last part of
     /// [`category_path`](Self::category_path).
     pub category: Option<String>,
+    /// The category to put it in, below those before it.
+    pub category_tree: Vec<ImportedCategory>,
     /// `Product Category` split at `>`, from general to particular.
     pub category_path: Vec<String>,
     /// Tags in the file's order, each once.
@@ -52,6 +58,34 @@ pub struct ImportedProduct {
     pub length: Option<f64>,
     /// The unit of width and length, as written (`Dimension Unit`).
     pub dimension_unit: Option<String>,
+    /// The long text; without one, the shop's stays as it is.
+    pub full_story: Option<String>,
+    /// The currency of the amounts, where the file says it.
+    pub currency: Option<String>,
+    /// The product's own prices; without them, those of its cheapest variant.
+    pub prices: Option<ImportedPrices>,
+    /// A JSON object with what programs want to remember; without one, the shop's stays as it is.
+    pub metadata: Option<String>,
+}
+
+/// What a product itself costs and weighs, beside its variants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedPrices {
+    /// The price in minor units.
+    pub price_minor: i64,
+    /// The price before a reduction.
+    pub compare_at_minor: Option<i64>,
+    /// Weight in grams.
+    pub weight_grams: Option<i32>,
+}
+
+/// A category on the way to a product's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ImportedCategory {
+    /// What it is called.
+    pub name: String,
+    /// Its name in addresses, where the file says it.
+    pub slug: Option<String>,
 }
 
 /// One picture of a product.
@@ -63,6 +97,8 @@ pub struct ImportedImage {
     pub url: String,
     /// What the picture shows, for those who cannot see it.
     pub alt: Option<String>,
+    /// `main`, `detail`, `lifestyle` or `texture`, where the file says it.
+    pub kind: Option<String>,
     /// Its place among the product's pictures, from 1, without gaps.
     pub position: u32,
 }
@@ -92,7 +128,7 @@ pub struct ImportedVariant {
 }
 
 /// One chosen option of a variant, such as `Size` = `M`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ImportedOption {
     /// The option's name.
     pub name: String,
@@ -156,13 +192,19 @@ pub enum FileProblem {
         /// What to do.
         advice: &'static str,
     },
+    /// It was said to be lines of JSON.
+    #[error("The file does not start like lines of JSON. {advice}")]
+    NotJson {
+        /// What to do.
+        advice: &'static str,
+    },
     /// The heading row is not UTF-8 text.
     #[error("The heading row is not UTF-8 text. Save the file as “CSV UTF-8”.")]
     NotUtf8,
     /// Columns without which no product can be read.
     #[error(
         "The heading row lacks {}. It has: {}. \
-         Check that this is a Shopify product export and that its first row is the heading row.",
+         Check that this is a product export of Shopify, WooCommerce or AGAPE, and that its first row is the heading row.",
         .missing.join(", "), .found.join(", ")
     )]
     MissingColumn {

@@ -157,9 +157,30 @@ pub(super) fn grams(text: &str) -> Option<i32> {
     whole.parse::<i32>().ok()?.checked_add(i32::from(round_up))
 }
 
+/// A weight in grams, rounded to the nearest, from a number in `unit`, such as `.5` or `0,5` in `lbs`. `None` if it is
+/// no weight, or the unit is not known.
+pub(super) fn weight(text: &str, unit: &str) -> Option<i32> {
+    // Grams as a fraction; pound and ounce are defined by their kilograms.
+    let (over, under): (i128, i128) = match unit {
+        "kg" => (1_000, 1),
+        "g" | "" => (1, 1),
+        "lbs" | "lb" => (45_359_237, 100_000),
+        "oz" => (28_349_523_125, 1_000_000_000),
+        _ => return None,
+    };
+    let (whole, fraction) = text.trim().split_once(['.', ',']).unwrap_or((text.trim(), ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || digits.len() > 15 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let (over, under) = (digits.parse::<i128>().ok()?.checked_mul(over)?, under.checked_mul(scale)?);
+    i32::try_from(over.checked_mul(2)?.checked_add(under)?.div_euclid(under.checked_mul(2)?)).ok()
+}
+
 /// A length such as `5.5`. `None` if it is not a length worth storing.
 pub(super) fn length(text: &str) -> Option<f64> {
-    text.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0 && *n <= 1_000_000.0)
+    text.trim().replace(',', ".").parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0 && *n <= 1_000_000.0)
 }
 
 /// Whether a spreadsheet has turned a long number into `3.65275E+11`, which
@@ -261,6 +282,26 @@ mod tests {
         assert_eq!(grams(".6"), Some(1));
         for text in ["", ".", "-1", "1kg", "99999999999", "2147483647.9"] {
             assert_eq!(grams(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn weights_of_any_unit_become_grams() {
+        for (text, unit, grams) in [
+            (".5", "lbs", Some(227)),
+            ("0,5", "kg", Some(500)),
+            ("1.25", "kg", Some(1250)),
+            ("8", "oz", Some(227)),
+            ("250", "g", Some(250)),
+            ("0", "kg", Some(0)),
+            ("2.0005", "kg", Some(2001)),
+            ("1", "stone", None),
+            ("-1", "kg", None),
+            ("1.2.3", "kg", None),
+            ("", "kg", None),
+            ("99999999999", "kg", None),
+        ] {
+            assert_eq!(weight(text, unit), grams, "{text} {unit}");
         }
     }
 

@@ -5,18 +5,18 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use super::group::{Group, MAX_NAME, OPTIONS, shorten, some};
-use super::model::{ImportedOption, ImportedProduct, ProductGroup, Severity};
-use super::table::{Field, Row};
-use super::{number, text};
+use super::checks::{MAX_CATEGORY, MAX_NAME, shorten, some};
+use super::group::{Group, OPTIONS};
+use super::model::{ImportedCategory, ImportedOption, ImportedProduct, ProductGroup, Severity};
+use super::shopify_columns::Field;
+use super::table::Row;
+use super::text;
 
 const MAX_HANDLE: usize = 200;
-const MAX_CATEGORY: usize = 120;
-const MAX_TAGS: usize = 100;
 
 impl<R: Read> Group<'_, R> {
     /// The finished product, or what is wrong with it.
-    pub(super) fn finish(mut self, first: &Row) -> ProductGroup {
+    pub(super) fn finish(mut self, first: &Row<Field>) -> ProductGroup {
         self.check_handle(first);
         if self.title.is_empty() && !self.broken {
             self.error(
@@ -28,8 +28,7 @@ impl<R: Read> Group<'_, R> {
         self.name_options();
         self.refuse_repeated_variants();
         let product = self.product(first);
-        let mut problems = self.problems;
-        problems.sort_by_key(|problem| problem.row);
+        let problems = self.file.checks.take_problems();
         let refused = problems.iter().any(|p| p.severity == Severity::Error);
         ProductGroup {
             row: self.first_row,
@@ -40,7 +39,7 @@ impl<R: Read> Group<'_, R> {
         }
     }
 
-    fn check_handle(&mut self, first: &Row) {
+    fn check_handle(&mut self, first: &Row<Field>) {
         let field = Some(Field::Handle);
         if self.handle.len() > MAX_HANDLE {
             let message = format!("The handle has more than {MAX_HANDLE} characters. Shorten it.");
@@ -129,10 +128,10 @@ impl<R: Read> Group<'_, R> {
         }
     }
 
-    fn product(&mut self, first: &Row) -> Option<ImportedProduct> {
+    fn product(&mut self, first: &Row<Field>) -> Option<ImportedProduct> {
         let category_path: Vec<String> =
             first.get(Field::ProductCategory).split('>').map(text::line).filter(|part| !part.is_empty()).collect();
-        let kind = self.short_line(first, Field::Type);
+        let kind = self.file.checks.short_line(first, Field::Type);
         let category = kind.or_else(|| category_path.last().cloned());
         if category.as_ref().is_some_and(|name| name.chars().count() > MAX_CATEGORY) {
             let message = format!("The category has more than {MAX_CATEGORY} characters. Shorten it.");
@@ -146,58 +145,40 @@ impl<R: Read> Group<'_, R> {
         let is_active = self.is_active(first);
         Some(ImportedProduct {
             row: self.first_row,
+            key: Some(self.handle.clone()),
+            sku: None,
             handle: self.handle.clone(),
             title: self.title.clone(),
             description: text::html_to_text(first.get(Field::Body)),
-            vendor: self.short_line(first, Field::Vendor),
+            vendor: self.file.checks.short_line(first, Field::Vendor),
+            category_tree: category.iter().map(|name| ImportedCategory { name: name.clone(), slug: None }).collect(),
             category,
             category_path,
-            tags: self.tags(first),
+            tags: self.file.checks.tags(first.number, Field::Tags, first.get(Field::Tags).split(',').map(text::line)),
             is_active,
             images,
             variants: std::mem::take(&mut self.drafts).into_iter().map(|draft| draft.variant).collect(),
-            weave_origin: self.short_line(first, Field::WeaveOrigin),
+            weave_origin: self.file.checks.short_line(first, Field::WeaveOrigin),
             care_instructions: some(text::html_to_text(first.get(Field::Care))),
-            dispatch_time: self.short_line(first, Field::Dispatch),
+            dispatch_time: self.file.checks.short_line(first, Field::Dispatch),
             short_description: some(text::html_to_text(first.get(Field::Short))),
-            featured: self.truth(first, Field::Featured),
-            limited: self.truth(first, Field::Limited),
-            width: self.length(first, Field::Width),
-            length: self.length(first, Field::Length),
-            dimension_unit: self.short_line(first, Field::DimensionUnit),
+            featured: self.file.checks.truth(first, Field::Featured),
+            limited: self.file.checks.truth(first, Field::Limited),
+            width: self.file.checks.length(first, Field::Width),
+            length: self.file.checks.length(first, Field::Length),
+            dimension_unit: self.file.checks.short_line(first, Field::DimensionUnit),
+            full_story: None,
+            currency: None,
+            prices: None,
+            metadata: None,
         })
         .filter(|product| !product.variants.is_empty())
     }
 
-    fn short_line(&mut self, row: &Row, field: Field) -> Option<String> {
-        self.short(row, field, text::line(row.get(field)))
-    }
-
-    fn tags(&mut self, row: &Row) -> Vec<String> {
-        let mut met = HashSet::new();
-        let tags: Vec<String> = row
-            .get(Field::Tags)
-            .split(',')
-            .map(text::line)
-            .filter(|tag| !tag.is_empty() && met.insert(tag.to_lowercase()))
-            .collect();
-        let field = Some(Field::Tags);
-        if tags.len() > MAX_TAGS {
-            let message = format!("The product has {} tags; at most {MAX_TAGS} are allowed.", tags.len());
-            self.error(row.number, field, message);
-        }
-        if let Some(tag) = tags.iter().find(|tag| tag.chars().count() > MAX_NAME) {
-            let message =
-                format!("The tag “{}” has more than {MAX_NAME} characters. Separate tags with commas.", shorten(tag));
-            self.error(row.number, field, message);
-        }
-        tags
-    }
-
     /// Published, and neither a draft nor archived. An empty cell leaves the
     /// product on sale, as it does in Shopify.
-    fn is_active(&mut self, row: &Row) -> bool {
-        if self.truth(row, Field::GiftCard) == Some(true) {
+    fn is_active(&mut self, row: &Row<Field>) -> bool {
+        if self.file.checks.truth(row, Field::GiftCard) == Some(true) {
             self.warn(
                 row.number,
                 Some(Field::GiftCard),
@@ -205,7 +186,7 @@ impl<R: Read> Group<'_, R> {
             );
             return false;
         }
-        let published = match self.truth(row, Field::Published) {
+        let published = match self.file.checks.truth(row, Field::Published) {
             Some(published) => published,
             None => row.get(Field::Published).is_empty(),
         };
@@ -221,30 +202,5 @@ impl<R: Read> Group<'_, R> {
             }
         };
         published && on_sale
-    }
-
-    /// `None` for an empty cell, and, with a warning, for an unknown word.
-    fn truth(&mut self, row: &Row, field: Field) -> Option<bool> {
-        let written = row.get(field);
-        match written.to_ascii_lowercase().as_str() {
-            "" => None,
-            "true" | "yes" | "1" => Some(true),
-            "false" | "no" | "0" => Some(false),
-            _ => {
-                let message = format!("“{}” is neither TRUE nor FALSE; not taken as TRUE.", shorten(written));
-                self.warn(row.number, Some(field), message);
-                None
-            }
-        }
-    }
-
-    fn length(&mut self, row: &Row, field: Field) -> Option<f64> {
-        let written = row.get(field);
-        let length = number::length(written);
-        if length.is_none() && !written.is_empty() {
-            let message = format!("“{}” is not a length such as 5.5; it is left out.", shorten(written));
-            self.warn(row.number, Some(field), message);
-        }
-        length
     }
 }

@@ -3,6 +3,7 @@
 //! than one of them.
 
 use std::io::{Chain, Cursor, Read};
+use std::marker::PhantomData;
 
 use super::model::{FileProblem, RowProblem, Severity};
 
@@ -13,81 +14,57 @@ const MAX_CELL_BYTES: usize = 1024 * 1024;
 const MAX_ROW_MB: usize = 8;
 
 /// How much of the file is looked at to find out what it is.
-const SNIFF_BYTES: u64 = 64 * 1024;
+pub(super) const SNIFF_BYTES: u64 = 64 * 1024;
 
-/// Every column that is read, with the headings it goes by.
-///
-/// Headings are compared by their letters and digits only, in lower case.
-macro_rules! fields {
-    ($($name:ident: $($heading:literal)|+;)+) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Field { $($name),+ }
-        const FIELDS: &[(Field, &[&str])] = &[$((Field::$name, &[$($heading),+])),+];
-    };
+/// The columns of one kind of file.
+pub(super) trait Columns: Copy + Eq + 'static {
+    /// How many there can be.
+    const COUNT: usize;
+    /// Whether cells keep the line ends and the white space that they were written with.
+    const EXACT: bool = false;
+
+    /// The column's place among [`COUNT`](Self::COUNT).
+    fn slot(self) -> usize;
+
+    /// The column with this heading, of which only letters and digits are left, in lower case.
+    fn of(heading: &str) -> Option<Self>;
+
+    /// What to call the columns that the file needs and lacks.
+    fn missing(has: &dyn Fn(Self) -> bool) -> Vec<&'static str>;
 }
 
-fields! {
-    Handle: "handle" | "urlhandle";
-    Title: "title";
-    Body: "bodyhtml" | "body" | "description";
-    Vendor: "vendor";
-    ProductCategory: "productcategory" | "standardproducttype";
-    Type: "type" | "producttype" | "customproducttype";
-    Tags: "tags";
-    Published: "published" | "publishedononlinestore";
-    Status: "status";
-    OptionName1: "option1name";
-    OptionValue1: "option1value";
-    OptionName2: "option2name";
-    OptionValue2: "option2value";
-    OptionName3: "option3name";
-    OptionValue3: "option3value";
-    Sku: "variantsku" | "sku";
-    Grams: "variantgrams" | "weightvaluegrams";
-    Tracker: "variantinventorytracker" | "inventorytracker";
-    Quantity: "variantinventoryqty" | "inventoryquantity";
-    Price: "variantprice" | "price";
-    CompareAt: "variantcompareatprice" | "compareatprice";
-    Barcode: "variantbarcode" | "barcode";
-    ImageUrl: "imagesrc" | "productimageurl";
-    ImagePosition: "imageposition";
-    ImageAlt: "imagealttext";
-    VariantImage: "variantimage" | "variantimageurl";
-    GiftCard: "giftcard";
-    WeaveOrigin: "weaveorigin";
-    Care: "careinstructions";
-    Dispatch: "dispatchtime";
-    Short: "shortdescription";
-    Featured: "featured";
-    Limited: "limited";
-    Width: "width";
-    Length: "length";
-    DimensionUnit: "dimensionunit";
+/// A heading as [`Columns::of`] wants it.
+pub(super) fn letters(heading: &str) -> String {
+    heading.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
-
-/// The fields without which nothing can be read, and what to call them.
-const REQUIRED: [(Field, &str); 3] =
-    [(Field::Handle, "Handle (or URL handle)"), (Field::Title, "Title"), (Field::Price, "Variant Price (or Price)")];
 
 /// One row that has at least one cell with something in it.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct Row<C> {
     pub(super) number: u64,
-    values: Vec<String>,
+    /// Slots and texts of the cells that are not empty, by slot.
+    values: Vec<(usize, String)>,
     /// What was wrong with the row as a row.
     pub(super) problems: Vec<RowProblem>,
+    columns: PhantomData<C>,
 }
 
-impl Row {
+impl<C: Columns> Row<C> {
     /// The cell's text without white space around it; empty if the file has
     /// no such column.
-    pub(super) fn get(&self, field: Field) -> &str {
-        self.values.get(field as usize).map_or("", |v| v.trim())
+    pub(super) fn get(&self, field: C) -> &str {
+        self.exact(field).trim()
+    }
+
+    /// The cell's text as it is written.
+    pub(super) fn exact(&self, field: C) -> &str {
+        let found = self.values.binary_search_by_key(&field.slot(), |(slot, _)| *slot);
+        found.ok().and_then(|at| self.values.get(at)).map_or("", |(_, text)| text.as_str())
     }
 }
 
 /// The rows of a file.
-pub(super) struct Table<R: Read> {
+pub(super) struct Table<R: Read, C> {
     csv: csv::Reader<Lines<Chain<Cursor<Vec<u8>>, R>>>,
     record: csv::ByteRecord,
     headings: Vec<String>,
@@ -97,9 +74,10 @@ pub(super) struct Table<R: Read> {
     row: u64,
     /// Line breaks inside the cells read so far.
     breaks_in_cells: u64,
+    kind: PhantomData<C>,
 }
 
-impl<R: Read> Table<R> {
+impl<R: Read, C: Columns> Table<R, C> {
     /// Finds out what the file is and reads its heading row.
     pub(super) fn open(mut input: R) -> Result<Self, FileProblem> {
         let mut head = Vec::new();
@@ -113,7 +91,7 @@ impl<R: Read> Table<R> {
             .has_headers(false)
             .flexible(true)
             .delimiter(delimiter)
-            .from_reader(Lines::new(Cursor::new(head).chain(input)));
+            .from_reader(Lines::new(Cursor::new(head).chain(input), C::EXACT));
         let mut table = Self {
             csv,
             record: csv::ByteRecord::new(),
@@ -121,6 +99,7 @@ impl<R: Read> Table<R> {
             columns: Vec::new(),
             row: 0,
             breaks_in_cells: 0,
+            kind: PhantomData,
         };
         if !table.advance()? {
             return Err(FileProblem::Empty);
@@ -129,7 +108,7 @@ impl<R: Read> Table<R> {
             let heading = std::str::from_utf8(cell).map_err(|_| FileProblem::NotUtf8)?;
             table.headings.push(heading.trim().to_owned());
         }
-        table.columns = find_columns(&table.headings)?;
+        table.columns = find_columns::<C>(&table.headings)?;
         Ok(table)
     }
 
@@ -138,10 +117,14 @@ impl<R: Read> Table<R> {
         self.row
     }
 
-    /// The heading of the column that holds `field`.
-    pub(super) fn heading(&self, field: Field) -> Option<&str> {
-        let column = self.column(field)?;
-        self.headings.get(column).map(String::as_str)
+    /// About how many bytes of the file have been read.
+    pub(super) fn bytes(&self) -> u64 {
+        self.csv.position().byte()
+    }
+
+    /// For each column's slot the heading that it has in this file.
+    pub(super) fn headings(&self) -> Vec<Option<String>> {
+        self.columns.iter().map(|column| self.headings.get((*column)?).cloned()).collect()
     }
 
     /// Headings of columns that are not read.
@@ -154,18 +137,14 @@ impl<R: Read> Table<R> {
             .collect()
     }
 
-    fn column(&self, field: Field) -> Option<usize> {
-        self.columns.get(field as usize).copied().flatten()
-    }
-
     /// The next row that is not empty.
-    pub(super) fn next_row(&mut self) -> Result<Option<Row>, FileProblem> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Row<C>>, FileProblem> {
         while self.advance()? {
             let is_empty = |cell: &[u8]| cell.trim_ascii().is_empty();
             if self.record.iter().all(is_empty) {
                 continue;
             }
-            let mut row = Row { number: self.row, values: vec![String::new(); FIELDS.len()], problems: Vec::new() };
+            let mut row = Row { number: self.row, values: Vec::new(), problems: Vec::new(), columns: PhantomData };
             let (has, wants) = (self.record.len(), self.headings.len());
             // Spreadsheets like to add empty cells at the end: no harm.
             if has < wants || !self.record.iter().skip(wants).all(is_empty) {
@@ -183,17 +162,14 @@ impl<R: Read> Table<R> {
                     message: format!("The row has {has} cells where the heading row has {wants}. {hint}"),
                 });
             }
-            for (field, _) in FIELDS {
-                let Some(column) = self.column(*field) else {
+            for (slot, column) in self.columns.iter().enumerate() {
+                let Some(column) = *column else {
                     continue;
                 };
                 let cell = self.record.get(column).unwrap_or_default();
                 match read_cell(cell) {
-                    Ok(text) => {
-                        if let Some(value) = row.values.get_mut(*field as usize) {
-                            *value = text.to_owned();
-                        }
-                    }
+                    Ok("") => {}
+                    Ok(text) => row.values.push((slot, text.to_owned())),
                     Err(message) => row.problems.push(RowProblem {
                         row: self.row,
                         column: self.headings.get(column).cloned(),
@@ -238,7 +214,7 @@ fn read_cell(cell: &[u8]) -> Result<&str, &'static str> {
         .map_err(|_| "The cell is not UTF-8 text. Save the file as “CSV UTF-8” and import it again.")
 }
 
-fn refuse_other_kinds(head: &[u8]) -> Result<(), FileProblem> {
+pub(super) fn refuse_other_kinds(head: &[u8]) -> Result<(), FileProblem> {
     const KINDS: &[(&[u8], &str, &str)] = &[
         (
             b"PK",
@@ -269,7 +245,7 @@ fn refuse_other_kinds(head: &[u8]) -> Result<(), FileProblem> {
 
 /// The separator that occurs most in the first line that is not empty,
 /// outside quotes; a comma if none does.
-fn find_delimiter(head: &[u8]) -> u8 {
+pub(super) fn find_delimiter(head: &[u8]) -> u8 {
     let line =
         head.split(|b| matches!(b, b'\n' | b'\r')).find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let mut best = (b',', 0);
@@ -289,12 +265,10 @@ fn find_delimiter(head: &[u8]) -> u8 {
     best.0
 }
 
-fn find_columns(headings: &[String]) -> Result<Vec<Option<usize>>, FileProblem> {
-    let mut columns: Vec<Option<usize>> = vec![None; FIELDS.len()];
+fn find_columns<C: Columns>(headings: &[String]) -> Result<Vec<Option<usize>>, FileProblem> {
+    let mut columns: Vec<Option<usize>> = vec![None; C::COUNT];
     for (n, heading) in headings.iter().enumerate() {
-        let letters: String = heading.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        let field = FIELDS.iter().find(|(_, names)| names.contains(&letters.as_str()));
-        let Some(slot) = field.and_then(|(field, _)| columns.get_mut(*field as usize)) else {
+        let Some(slot) = C::of(&letters(heading)).and_then(|field| columns.get_mut(field.slot())) else {
             continue;
         };
         if let Some(first) = *slot {
@@ -305,11 +279,7 @@ fn find_columns(headings: &[String]) -> Result<Vec<Option<usize>>, FileProblem> 
         }
         *slot = Some(n);
     }
-    let missing: Vec<_> = REQUIRED
-        .into_iter()
-        .filter(|(field, _)| columns.get(*field as usize).copied().flatten().is_none())
-        .map(|(_, name)| name)
-        .collect();
+    let missing = C::missing(&|field| columns.get(field.slot()).copied().flatten().is_some());
     if missing.is_empty() {
         return Ok(columns);
     }
@@ -324,9 +294,12 @@ fn find_columns(headings: &[String]) -> Result<Vec<Option<usize>>, FileProblem> 
 }
 
 /// Passes a file on with every line end as one `\n`, including the last
-/// line's, and stops a row that does not end.
+/// line's, and stops a row that does not end. With `exact`, what stands in
+/// quotation marks passes as it is.
 struct Lines<R> {
     inner: R,
+    exact: bool,
+    quoted: bool,
     last: u8,
     ended: bool,
     /// Bytes handed out since the reader began a record.
@@ -335,8 +308,8 @@ struct Lines<R> {
 }
 
 impl<R> Lines<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, last: b'\n', ended: false, since_record: 0, too_large: false }
+    fn new(inner: R, exact: bool) -> Self {
+        Self { inner, exact, quoted: false, last: b'\n', ended: false, since_record: 0, too_large: false }
     }
 }
 
@@ -361,10 +334,11 @@ impl<R: Read> Read for Lines<R> {
             }
             for at in 0..read {
                 let Some(&byte) = buf.get(at) else { break };
-                let is_second_half = byte == b'\n' && self.last == b'\r';
+                self.quoted ^= self.exact && byte == b'"';
+                let is_second_half = byte == b'\n' && self.last == b'\r' && !self.quoted;
                 self.last = byte;
                 if !is_second_half && let Some(slot) = buf.get_mut(kept) {
-                    *slot = if byte == b'\r' { b'\n' } else { byte };
+                    *slot = if byte == b'\r' && !self.quoted { b'\n' } else { byte };
                     kept = kept.saturating_add(1);
                 }
             }

@@ -1,0 +1,168 @@
+//! Product files that staff hand in: their way into the database, and what is told of them.
+
+use sqlx::PgConnection;
+
+use super::import::{self, Format, RowProblem};
+use super::import_job::RunImport;
+use super::import_service::KEPT_PROBLEMS;
+use super::store::runs::{self, ImportRun, NewRun};
+use crate::app::App;
+use crate::features::audit;
+use crate::features::auth::Identity;
+use crate::platform::error::{Error, Result};
+use crate::platform::http::RequestMeta;
+use crate::platform::ids::ImportId;
+use crate::platform::jobs;
+use crate::platform::page::{Page, Pagination};
+
+/// Bytes of a file that are stored together.
+const CHUNK: usize = 256 * 1024;
+
+/// What is said about a file that is handed in.
+#[derive(Debug, Default)]
+pub(super) struct UploadDetails {
+    pub(super) file_name: String,
+    pub(super) format: Option<Format>,
+    pub(super) dry_run: bool,
+}
+
+/// A file that is coming in.
+pub(super) struct Upload<'a> {
+    app: &'a App,
+    id: ImportId,
+    /// The start of the file, which tells what it is.
+    head: Vec<u8>,
+    waiting: Vec<u8>,
+    chunks: i32,
+    bytes: usize,
+}
+
+impl<'a> Upload<'a> {
+    pub(super) async fn begin(app: &'a App, actor: &Identity) -> Result<Self> {
+        let id = ImportId::new();
+        let new = NewRun { id, user: actor.user_id, role: actor.role.as_str(), session: actor.session_id };
+        runs::insert(&mut *app.db.acquire().await?, &new, app.clock.now()).await?;
+        Ok(Self { app, id, head: Vec::new(), waiting: Vec::new(), chunks: 0, bytes: 0 })
+    }
+
+    /// Takes the next bytes of the file.
+    pub(super) async fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let limit = self.app.config.imports.max_bytes;
+        self.bytes += bytes.len();
+        if self.bytes > limit {
+            return Err(Error::PayloadTooLarge { limit });
+        }
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.waiting.len()));
+            self.waiting.extend_from_slice(now);
+            bytes = later;
+            if self.waiting.len() == CHUNK {
+                self.store().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        if self.chunks == 0 {
+            self.head = self.waiting.clone();
+            // What is no text is refused before more of it comes.
+            import::detect(&self.head).map_err(|problem| Error::field("file", problem.to_string()))?;
+        }
+        runs::insert_chunk(&mut *self.app.db.acquire().await?, self.id, self.chunks, &self.waiting).await?;
+        self.chunks += 1;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// The file is whole: its import begins.
+    pub(super) async fn finish(
+        mut self,
+        actor: &Identity,
+        meta: &RequestMeta,
+        details: &UploadDetails,
+    ) -> Result<ImportRun> {
+        self.store().await?;
+        let format = import::check_head(&self.head, details.format)
+            .map_err(|problem| Error::field("file", problem.to_string()))?;
+        let bytes = i64::try_from(self.bytes).map_err(Error::internal)?;
+        let mut tx = self.app.db.begin().await?;
+        let queued = runs::queue(&mut tx, self.id, &details.file_name, format.as_str(), details.dry_run, bytes).await?;
+        if !queued {
+            return Err(Error::conflict("The file took too long and was forgotten. Send it again."));
+        }
+        enqueue(self.app, &mut tx, self.id).await?;
+        let run = runs::find(&mut tx, self.id).await?.ok_or(Error::NotFound("The import"))?;
+        let after = serde_json::json!({
+            "fileName": run.file_name, "format": run.format, "dryRun": run.dry_run, "bytes": run.bytes,
+        });
+        record(self.app, &mut tx, actor, meta, "import.start", self.id, Some(after)).await?;
+        tx.commit().await?;
+        self.app.waker.wake();
+        Ok(run)
+    }
+
+    pub(super) fn id(&self) -> ImportId {
+        self.id
+    }
+}
+
+/// Forgets a file that did not come whole.
+pub(super) async fn abandon(app: &App, id: ImportId) -> Result<()> {
+    Ok(runs::abandon(&mut *app.db.acquire().await?, id).await?)
+}
+
+/// Has the next part of an import done.
+pub(super) async fn enqueue(app: &App, tx: &mut PgConnection, id: ImportId) -> Result<()> {
+    jobs::enqueue(tx, &RunImport { import: id }, app.config.jobs.max_attempts).await
+}
+
+async fn record(
+    app: &App,
+    tx: &mut PgConnection,
+    actor: &Identity,
+    meta: &RequestMeta,
+    action: &'static str,
+    id: ImportId,
+    after: Option<serde_json::Value>,
+) -> Result<()> {
+    let entry = audit::Entry {
+        actor: Some(actor),
+        action,
+        entity: "import",
+        entity_id: Some(id.to_string()),
+        before: None,
+        after,
+    };
+    audit::record(tx, entry, meta, app.clock.now()).await
+}
+
+pub(super) async fn list(app: &App, page: Page) -> Result<(Vec<ImportRun>, Pagination)> {
+    let (found, total) = runs::list(&mut *app.db.acquire().await?, page.limit, page.offset()).await?;
+    Ok((found, page.of(total)))
+}
+
+/// An import with the first of its problems.
+pub(super) async fn find(app: &App, id: ImportId, problems: usize) -> Result<(ImportRun, Vec<RowProblem>)> {
+    let mut connection = app.db.acquire().await?;
+    let run = runs::find(&mut connection, id).await?.ok_or(Error::NotFound("The import"))?;
+    let limit = i64::try_from(problems.min(KEPT_PROBLEMS)).map_err(Error::internal)?;
+    let problems = runs::problems(&mut connection, id, limit).await?;
+    Ok((run, problems))
+}
+
+/// Stops an import. What it has stored stays.
+pub(super) async fn cancel(app: &App, actor: &Identity, meta: &RequestMeta, id: ImportId) -> Result<ImportRun> {
+    let mut tx = app.db.begin().await?;
+    let ended = runs::finish(&mut tx, id, "cancelled", None, app.clock.now()).await?;
+    let run = runs::find(&mut tx, id).await?.ok_or(Error::NotFound("The import"))?;
+    if !ended {
+        return Err(Error::conflict("The import has ended already."));
+    }
+    record(app, &mut tx, actor, meta, "import.cancel", id, None).await?;
+    tx.commit().await?;
+    Ok(run)
+}
