@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::features::auth::{Hasher, LiveSessions, TokenKeys};
 use crate::features::carts::EmptyCarts;
 use crate::features::catalog::ProductCache;
+use crate::features::media::Media;
 use crate::features::notifications::Mailer;
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub product_cache: ProductCache,
     /// Carts that are known to be empty.
     pub empty_carts: EmptyCarts,
+    /// Keeps and shows pictures.
+    pub media: Media,
     /// Counts requests.
     pub rate_limiter: RateLimiter,
     /// Wakes the workers after a commit.
@@ -94,6 +97,7 @@ impl App {
             product_cache: ProductCache::new(&config.cache, redis.clone(), signals.clone(), hearing.clone()),
             empty_carts: EmptyCarts::new(redis.clone(), signals.clone(), hearing.clone()),
             rate_limiter: RateLimiter::new(&config.limits, redis.clone()),
+            media: Media::new(&config)?,
             waker: Waker::default(),
             paystack,
             metrics: telemetry::init_metrics(),

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::features::auth::{SendAccountMail, SendPasswordResetMail, SendVerificationMail};
+use crate::features::media::{DeleteMedia, SweepMedia};
 use crate::features::notifications::DeliverMail;
 use crate::features::webhooks::ProcessWebhook;
 use crate::flows::expire::Sweep;
 use crate::flows::order_mail::SendOrderMail;
+use crate::flows::popularity::CountPopularity;
 use crate::flows::retention::Retention;
 use crate::platform::jobs::{Registry, Runner};
 
@@ -23,9 +25,14 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     registry.add::<SendPasswordResetMail>()?;
     registry.add::<SendAccountMail>()?;
     registry.add::<DeliverMail>()?;
+    registry.add::<DeleteMedia>()?;
+    registry.add::<SweepMedia>()?;
     registry.add::<Retention>()?;
+    registry.add::<CountPopularity>()?;
     registry.add::<Sweep>()?;
     registry.every::<Sweep>(Duration::from_secs(app.config.jobs.sweep_seconds.max(1)), || Sweep {})?;
+    registry.every::<CountPopularity>(Duration::from_secs(60 * 60), || CountPopularity {})?;
+    registry.every::<SweepMedia>(Duration::from_secs(60 * 60), || SweepMedia {})?;
     registry.every::<Retention>(Duration::from_secs(24 * 60 * 60), || Retention {})?;
     registry.start(&app.db, &app.config.jobs)
 }

@@ -24,6 +24,7 @@ use utoipa::{Modify, OpenApi as _};
         (name = "Audit, staff", description = "Who did what"),
         (name = "Catalogue", description = "Products, categories, search"),
         (name = "Catalogue, staff", description = "Keeping the catalogue"),
+        (name = "Media, staff", description = "The shop's own pictures"),
         (name = "Cart", description = "Carts of guests and accounts"),
         (name = "Orders", description = "Placing and following orders"),
         (name = "Payments", description = "Paying orders with Paystack"),

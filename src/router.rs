@@ -18,7 +18,9 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
 use crate::features::auth::{AccessTable, Gate};
-use crate::features::{addresses, audit, auth, carts, catalog, notifications, orders, payments, privacy, webhooks};
+use crate::features::{
+    addresses, audit, auth, carts, catalog, media, notifications, orders, payments, privacy, webhooks,
+};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::envelope::LIMIT_HEADERS;
 use crate::platform::http::layers::{self, Outer};
@@ -33,6 +35,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .merge(privacy::routes())
         .merge(audit::routes())
         .merge(catalog::routes())
+        .merge(media::routes())
         .merge(carts::routes())
         .merge(orders::routes())
         .merge(payments::routes())
@@ -57,6 +60,7 @@ pub fn router(app: &App, sandbox: Option<Router>) -> anyhow::Result<Router> {
         .merge(auth::pages())
         .merge(payments::pages())
         .merge(catalog::media_routes())
+        .merge(media::delivery_routes())
         .route("/", get(home))
         .route("/assets/pages.css", get(stylesheet))
         .route("/favicon.ico", get(icon));
@@ -83,6 +87,8 @@ pub fn router(app: &App, sandbox: Option<Router>) -> anyhow::Result<Router> {
     let outer = Outer {
         trusted_proxies: app.config.server.trusted_proxies.clone(),
         timeout: app.config.request_timeout(),
+        slow_routes: &media::UPLOAD_ROUTES,
+        slow_timeout: app.config.upload_timeout(),
         body_limit: app.config.server.body_limit_bytes,
         hsts: app.config.is_production(),
     };

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod carts;
 pub mod catalog;
 pub mod inventory;
+pub mod media;
 pub mod notifications;
 pub mod orders;
 pub mod payments;

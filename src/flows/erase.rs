@@ -54,8 +54,8 @@ pub async fn erase(
     let mut tx = app.db.begin().await?;
     auth::refuse_last_admin(&mut tx, id).await?;
     let person = auth::lock_person(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
-    // What was done under an address that nobody has proven may be another person's.
-    let guest = person.verified.then_some(person.email.as_str());
+    // What was done under an address may be another person's until its owner is proven.
+    let guest = person.owner_proven.then_some(person.email.as_str());
     let orders = orders::lock_of_person(&mut tx, id, guest).await?;
     if let Some(Idle { unverified_before, unseen_before }) = idle {
         // He may have come back, or bought something, since he was listed.
@@ -74,6 +74,8 @@ pub async fn erase(
             open.join(", ")
         )));
     }
+    // All at once and in one order, as a placing locks them.
+    inventory::lock_levels_of(&mut tx, &ids).await?;
     let mut products = Vec::new();
     for order in orders.iter().filter(|order| order.status.awaits_payment()) {
         cancel::close(&mut tx, order, "cancelled", "customer", Some(id), None, now).await?;

@@ -18,8 +18,9 @@ pub async fn export(app: &App, identity: &Identity, meta: &RequestMeta) -> Resul
     let (id, now) = (identity.user_id, app.clock.now());
     limits::check_account(app, &id.to_string()).await?;
     let mut tx = app.db.begin().await?;
-    let person = auth::lock_person(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
-    let guest = person.verified.then_some(person.email.as_str());
+    let person = auth::hold_person(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
+    // What was done under an address may be another person's until its owner is proven.
+    let guest = person.owner_proven.then_some(person.email.as_str());
     let (ids, orders): (Vec<_>, Vec<_>) =
         orders::export(&mut tx, id, guest, &app.config.public_url()).await?.into_iter().unzip();
     let data = json!({
@@ -27,6 +28,7 @@ pub async fn export(app: &App, identity: &Identity, meta: &RequestMeta) -> Resul
         "account": auth::export(&mut tx, id).await?,
         "addresses": addresses::export(&mut tx, id).await?,
         "consents": privacy::export(&mut tx, id).await?,
+        "guestOrdersIncluded": person.owner_proven,
         "orders": orders,
         "payments": payments::export(&mut tx, &ids).await?,
         "cart": carts::export(&mut tx, id).await?,

@@ -6,6 +6,7 @@ pub mod expire;
 pub mod export;
 pub mod order_mail;
 pub mod place;
+pub mod popularity;
 pub mod quote;
 pub mod retention;
 pub mod settle;

@@ -42,7 +42,7 @@ impl Job<App> for SendOrderMail {
             return Err(JobError::Fail(anyhow::anyhow!("there is no order {}", self.order_id)));
         };
         // The buyer was erased meanwhile.
-        if order.email.ends_with("@erased.invalid") {
+        if orders::is_erased(&order.email) {
             return Ok(());
         }
         let base = app.config.public_url();

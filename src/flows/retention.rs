@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::erase::{self, Idle};
 use crate::app::App;
-use crate::features::{audit, auth, notifications, orders};
+use crate::features::{audit, auth, notifications, orders, privacy};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::jobs::{Job, JobError};
@@ -43,10 +43,11 @@ enum Trace {
     RefreshTokens,
     Sessions,
     Mails,
+    VisitorConsents,
     Origins,
 }
 
-/// Removes sessions, links, mails, and where audit entries came from: each kind in steps, so that no statement takes long.
+/// Removes sessions, links, mails, visitors' consents, and where audit entries came from: each kind in steps, so that no statement takes long.
 async fn forget_traces(app: &App) -> Result<()> {
     let (config, now) = (&app.config.privacy, app.clock.now());
     auth::sweep_tokens(&mut *app.db.acquire().await?, now).await?;
@@ -54,6 +55,7 @@ async fn forget_traces(app: &App) -> Result<()> {
         (Trace::RefreshTokens, Some(now)),
         (Trace::Sessions, before(now, config.ended_session_days)),
         (Trace::Mails, before(now, config.mail_days)),
+        (Trace::VisitorConsents, before(now, config.visitor_consent_days)),
         (Trace::Origins, before(now, config.audit_origin_days)),
     ];
     for (trace, before) in traces {
@@ -70,6 +72,7 @@ async fn forget_some(app: &App, trace: Trace, before: DateTime<Utc>) -> Result<i
         Trace::RefreshTokens => auth::sweep_refresh_tokens(&mut tx, before, STEP).await?,
         Trace::Sessions => auth::sweep_sessions(&mut tx, before, STEP).await?,
         Trace::Mails => notifications::sweep(&mut tx, before, STEP).await?,
+        Trace::VisitorConsents => privacy::sweep_visitors(&mut tx, before, STEP).await?,
         Trace::Origins => audit::forget_origins(&mut tx, before, STEP).await?,
     };
     tx.commit().await?;

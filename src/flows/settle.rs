@@ -102,6 +102,16 @@ pub async fn settle(app: &App, transaction: &Transaction) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// Whether the buyer of what is paid under this reference was erased, so that what the provider says of him is not kept.
+///
+/// # Errors
+/// The database's.
+pub async fn is_of_erased_buyer(app: &App, reference: &str) -> Result<bool> {
+    let mut connection = app.db.acquire().await?;
+    let Some(payment) = payments::find_by_reference(&mut connection, reference).await? else { return Ok(false) };
+    Ok(orders::find(&mut connection, payment.order_id).await?.is_some_and(|order| orders::is_erased(&order.email)))
+}
+
 fn expected_domain(app: &App) -> Domain {
     let key = app.config.payments.paystack_secret_key.expose_secret();
     if !app.config.uses_sandbox() && key.starts_with("sk_live_") { Domain::Live } else { Domain::Test }
@@ -116,14 +126,16 @@ async fn accept(
     transaction: &Transaction,
     now: DateTime<Utc>,
 ) -> Result<Outcome> {
-    let card = transaction.authorization.as_ref();
+    // Of a buyer who was erased nothing personal is written again.
+    let erased = order.is_erased();
+    let card = transaction.authorization.as_ref().filter(|_| !erased);
     let proof = Proof {
         transaction_id: i64::try_from(transaction.id).map_err(Error::internal)?,
         amount_minor: transaction.amount,
-        channel: transaction.channel.clone(),
+        channel: transaction.channel.clone().filter(|_| !erased),
         card_brand: card.and_then(|card| card.brand.clone()),
         card_last4: card.and_then(|card| card.last4.clone()),
-        gateway_response: transaction.gateway_response.clone(),
+        gateway_response: transaction.gateway_response.clone().filter(|_| !erased),
         paid_at: transaction.paid_at.unwrap_or(now),
     };
     if let Some(reason) = misfit(tx, order, payment, transaction, now).await? {
@@ -174,7 +186,7 @@ async fn misfit(
     if payments::has_success(tx, order.id).await? {
         return Ok(Some("the order was paid before by another attempt"));
     }
-    if order.email.ends_with("@erased.invalid") {
+    if order.is_erased() {
         return Ok(Some("the buyer has erased his account; the money is to be given back"));
     }
     if !order.status.may_become(Status::Paid) {
@@ -195,7 +207,7 @@ async fn refuse(
     transaction: &Transaction,
     now: DateTime<Utc>,
 ) -> Result<Outcome> {
-    let words = transaction.gateway_response.as_deref();
+    let words = transaction.gateway_response.as_deref().filter(|_| !order.is_erased());
     if payments::fail(tx, payment.id, words, now).await? && order.status == Status::PendingPayment {
         let change = Move {
             from: order.status,

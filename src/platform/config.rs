@@ -13,7 +13,7 @@ use toml::{Table, Value};
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Names that operators and platforms use anyway.
-const WELL_KNOWN: [(&str, &str); 7] = [
+const WELL_KNOWN: [(&str, &str); 8] = [
     ("AGAPE_ENV", "server.environment"),
     ("PORT", "server.port"),
     ("DATABASE_URL", "database.url"),
@@ -21,10 +21,11 @@ const WELL_KNOWN: [(&str, &str); 7] = [
     ("REDIS_URL", "redis.url"),
     ("PAYSTACK_SECRET_KEY", "payments.paystack_secret_key"),
     ("AGAPE_DATA_DIR", "server.data_dir"),
+    ("CLOUDINARY_URL", "media.cloudinary_url"),
 ];
 
 /// Keys whose values never print.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 10] = [
     "mail.smtp_url",
     "database.url",
     "redis.url",
@@ -32,6 +33,9 @@ const SECRETS: [&str; 7] = [
     "auth.previous_encryption_key",
     "payments.paystack_secret_key",
     "payments.paystack_previous_secret_key",
+    "media.signing_key",
+    "media.cloudinary_url",
+    "media.s3_secret_key",
 ];
 
 /// The effective settings. Each field is described in `config/default.toml`.
@@ -56,6 +60,7 @@ pub struct Config {
     pub cache: Cache,
     pub lists: Lists,
     pub inventory: Inventory,
+    pub media: Media,
 }
 
 macro_rules! sections {
@@ -94,6 +99,7 @@ sections! {
     Limits { public_per_minute: u32, auth_per_minute: u32, admin_per_minute: u32, clients: usize, }
     Privacy {
         unverified_account_days: i64, inactive_account_days: i64, ended_session_days: i64, mail_days: i64,
+        visitor_consent_days: i64,
         audit_origin_days: i64,
     }
     Cart { guest_hours: i64, max_quantity: i32, }
@@ -110,8 +116,15 @@ sections! {
         sweep_seconds: u64,
     }
     Cache { products: u64, product_seconds: u64, }
-    Lists { limit: i64, max_limit: i64, }
+    Lists { limit: i64, max_limit: i64, popular_days: i64, }
     Inventory { low_stock: i32, }
+    Media {
+        provider: String, max_bytes: usize, upload_seconds: u64, timeout_seconds: u64, unattached_days: i64,
+        cache_bytes: u64, signing_key: SecretString, cloudinary_url: SecretString, cloudinary_api_url: String,
+        cloudinary_delivery_url: String, s3_endpoint: String,
+        s3_region: String, s3_bucket: String, s3_path_style: bool, s3_access_key: String, s3_secret_key: SecretString,
+        s3_public_url: String,
+    }
 }
 
 /// Where this process runs.
@@ -262,6 +275,7 @@ fn check_section(name: &str, section: &Value) -> Result<(), String> {
         "cache" => parse::<Cache>(name, section),
         "lists" => parse::<Lists>(name, section),
         "inventory" => parse::<Inventory>(name, section),
+        "media" => parse::<Media>(name, section),
         _ => Ok(()),
     }
 }
@@ -353,6 +367,11 @@ impl Config {
         Duration::from_secs(self.server.request_timeout_seconds)
     }
 
+    /// How long a request that brings pictures may take.
+    pub fn upload_timeout(&self) -> Duration {
+        Duration::from_secs(self.media.upload_seconds)
+    }
+
     fn check(&self, faults: &mut Vec<String>) {
         let mut require = |ok: bool, fault: &str| {
             if !ok {
@@ -420,6 +439,16 @@ impl Config {
                  (PAYSTACK_SECRET_KEY)",
             );
         }
+        self.media.check(&mut require);
+        require(
+            !matches!(self.media.provider.as_str(), "s3" | "cloudinary")
+                || self.media.timeout_seconds < self.server.request_timeout_seconds.min(self.jobs.timeout_seconds),
+            "media.timeout_seconds: must be below server.request_timeout_seconds and jobs.timeout_seconds",
+        );
+        require(
+            self.media.upload_seconds >= self.server.request_timeout_seconds,
+            "media.upload_seconds: must be at least server.request_timeout_seconds",
+        );
         require(
             self.jobs.rescue_seconds > self.jobs.timeout_seconds,
             "jobs.rescue_seconds: must exceed jobs.timeout_seconds",
@@ -439,6 +468,7 @@ impl Config {
             self.lists.limit > 0 && self.lists.limit <= self.lists.max_limit,
             "lists.limit: must be 1 to max_limit",
         );
+        require((1..=3_650).contains(&self.lists.popular_days), "lists.popular_days: must be 1 to 3650");
         require(
             self.auth.hash_memory_kib >= 8_192 && self.auth.hash_passes >= 1,
             "auth.hash_memory_kib: must be at least 8192, with at least one pass",
@@ -481,6 +511,7 @@ impl Config {
             privacy.unverified_account_days,
             privacy.inactive_account_days,
             privacy.ended_session_days,
+            privacy.visitor_consent_days,
             privacy.mail_days,
             privacy.audit_origin_days,
         ];
@@ -520,6 +551,16 @@ impl Config {
                 !self.mail.provider.is_empty(),
                 "mail.provider: production must choose how mail leaves (AGAPE_MAIL__PROVIDER)",
             );
+            require(
+                !self.media.provider.is_empty(),
+                "media.provider: production must choose where pictures are kept: \"local\" (a disk that is backed up and \
+                 that all processes share), \"s3\" or \"cloudinary\" (AGAPE_MEDIA__PROVIDER)",
+            );
+            require(
+                self.media.provider == "cloudinary" || !self.media.signing_key.expose_secret().is_empty(),
+                "media.signing_key: production needs a key of 64 hexadecimal digits (AGAPE_MEDIA__SIGNING_KEY; openssl \
+                 rand -hex 32)",
+            );
             let is_private = smtp.is_ok_and(|url| {
                 url.scheme() == "smtps"
                     || url.query().is_some_and(|query| query.contains("tls=required"))
@@ -530,6 +571,60 @@ impl Config {
                 "mail.smtp_url: production needs TLS to a mail server on another machine (smtps://, or tls=required)",
             );
         }
+    }
+}
+
+impl Media {
+    fn check(&self, require: &mut impl FnMut(bool, &str)) {
+        require(
+            matches!(self.provider.as_str(), "" | "local" | "s3" | "cloudinary"),
+            "media.provider: must be \"local\", \"s3\" or \"cloudinary\"",
+        );
+        require(
+            (1..=50 * 1024 * 1024).contains(&self.max_bytes),
+            "media.max_bytes: must be between 1 and 52428800 (50 MB)",
+        );
+        require(self.timeout_seconds >= 1, "media.timeout_seconds: must be at least 1");
+        require(self.unattached_days >= 0, "media.unattached_days: must not be negative; 0 keeps for ever");
+        let key = self.signing_key.expose_secret();
+        require(
+            key.is_empty() || key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit()),
+            "media.signing_key: must be 64 hexadecimal digits (openssl rand -hex 32)",
+        );
+        // Without the parser's message, which may quote the secret.
+        let cloudinary = url::Url::parse(self.cloudinary_url.expose_secret());
+        require(
+            self.provider != "cloudinary" && self.cloudinary_url.expose_secret().is_empty()
+                || cloudinary.is_ok_and(|url| {
+                    url.scheme() == "cloudinary"
+                        && url.has_host()
+                        && !url.username().is_empty()
+                        && url.password().is_some_and(|secret| !secret.is_empty())
+                }),
+            "media.cloudinary_url: must be like cloudinary://key:secret@cloud (CLOUDINARY_URL)",
+        );
+        let is_web = |url: &str| url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https"));
+        for (name, url) in [
+            ("cloudinary_api_url", &self.cloudinary_api_url),
+            ("cloudinary_delivery_url", &self.cloudinary_delivery_url),
+        ] {
+            require(is_web(url), &format!("media.{name}: must be an http or https address"));
+        }
+        if self.provider == "s3" || !self.s3_endpoint.is_empty() {
+            require(is_web(&self.s3_endpoint), "media.s3_endpoint: must be an http or https address");
+            for (name, value) in [
+                ("s3_region", self.s3_region.as_str()),
+                ("s3_bucket", &self.s3_bucket),
+                ("s3_access_key", &self.s3_access_key),
+                ("s3_secret_key", self.s3_secret_key.expose_secret()),
+            ] {
+                require(!value.is_empty(), &format!("media.{name}: is needed where there is an s3_endpoint"));
+            }
+        }
+        require(
+            self.s3_public_url.is_empty() || is_web(&self.s3_public_url),
+            "media.s3_public_url: must be an http or https address, or empty",
+        );
     }
 }
 
@@ -599,9 +694,37 @@ mod tests {
             "auth.encryption_key",
             "payments.provider",
             "mail.provider",
+            "media.provider",
+            "media.signing_key",
         ] {
             assert!(faults.iter().any(|fault| fault.starts_with(key)), "{key}: {faults:#?}");
         }
+    }
+
+    #[test]
+    fn a_media_provider_needs_all_of_its_settings() {
+        let faults = |pairs: &[(&str, &str)]| match Settings::load(None, &env(pairs)).unwrap().config() {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.0.iter().map(|fault| fault.split(':').next().unwrap().to_owned()).collect(),
+        };
+        assert_eq!(faults(&[("AGAPE_MEDIA__PROVIDER", "ftp")]), ["media.provider"]);
+        assert_eq!(faults(&[("AGAPE_MEDIA__PROVIDER", "cloudinary")]), ["media.cloudinary_url"]);
+        assert_eq!(faults(&[("CLOUDINARY_URL", "https://key:hunter2@cloud")]), ["media.cloudinary_url"]);
+        assert!(
+            faults(&[("AGAPE_MEDIA__PROVIDER", "cloudinary"), ("CLOUDINARY_URL", "cloudinary://k:s@c")]).is_empty()
+        );
+        assert_eq!(
+            faults(&[("AGAPE_MEDIA__PROVIDER", "s3"), ("AGAPE_MEDIA__S3_REGION", "")]),
+            ["media.s3_endpoint", "media.s3_region", "media.s3_bucket", "media.s3_access_key", "media.s3_secret_key"]
+        );
+        let slow = [
+            ("AGAPE_MEDIA__PROVIDER", "cloudinary"),
+            ("CLOUDINARY_URL", "cloudinary://k:s@c"),
+            ("AGAPE_MEDIA__TIMEOUT_SECONDS", "30"),
+        ];
+        assert_eq!(faults(&slow), ["media.timeout_seconds"]);
+        let many = [("AGAPE_MEDIA__MAX_BYTES", "0"), ("AGAPE_MEDIA__SIGNING_KEY", "abc")];
+        assert_eq!(faults(&many), ["media.max_bytes", "media.signing_key"]);
     }
 
     #[test]

@@ -107,6 +107,11 @@ impl Error {
         Self::Conflict { message: message.into(), details: Vec::new() }
     }
 
+    /// The caller's account was erased while he was signed in.
+    pub fn gone() -> Self {
+        Self::Unauthenticated("This account does not exist any more.".into())
+    }
+
     /// A defect.
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
         Self::Internal(cause.into())
@@ -126,6 +131,14 @@ fn summary(fields: &[FieldError]) -> String {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        // Whatever belongs to an account is refused by the database once the account is gone.
+        let of_nobody = error.as_database_error().is_some_and(|database| {
+            database.is_foreign_key_violation()
+                && database.constraint().is_some_and(|name| name.ends_with("_user_id_fkey"))
+        });
+        if of_nobody {
+            return Self::gone();
+        }
         // 57014 query_canceled and 55P03 lock_not_available come from our own timeouts; 57P01 to 57P03 from a
         // server that restarts; 40001 and 40P01 from a conflict with another transaction.
         const TEMPORARY: [&str; 7] = ["57014", "55P03", "57P01", "57P02", "57P03", "40001", "40P01"];

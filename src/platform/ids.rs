@@ -52,6 +52,8 @@ id! {
     ProductId;
     /// A picture of a product.
     ImageId;
+    /// A picture of the shop's own, or an upload that becomes one.
+    AssetId;
     /// What is sold: one combination of a product's options.
     VariantId;
     /// A cart.

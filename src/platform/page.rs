@@ -50,20 +50,44 @@ impl Page {
     /// The description of this page of `total` items.
     pub fn of(self, total: i64) -> Pagination {
         let total_pages = total.div_euclid(self.limit) + i64::from(total.rem_euclid(self.limit) > 0);
-        Pagination { page: self.number, limit: self.limit, total, total_pages }
+        Pagination {
+            page: Some(self.number),
+            limit: self.limit,
+            total: Some(total),
+            total_pages: Some(total_pages),
+            total_is_estimate: None,
+            next_cursor: None,
+        }
     }
 }
 
 /// Where a page stands in its list.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pagination {
-    /// 1 is the first page.
-    pub page: i64,
+    /// 1 is the first page. Not behind a cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<i64>,
     /// Items on a page.
     pub limit: i64,
-    /// Items in the whole list.
-    pub total: i64,
-    /// Pages in the whole list.
-    pub total_pages: i64,
+    /// Items in the whole list. Not behind a cursor, where nothing is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<i64>,
+    /// Pages in the whole list. Not behind a cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_pages: Option<i64>,
+    /// `true` when there are too many items to count, and `total` is about right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_is_estimate: Option<bool>,
+    /// Give it as `cursor` to get what comes next, at the same cost however deep. Only in lists that have cursors, and not
+    /// at their end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+impl Pagination {
+    /// The description of a part behind a cursor.
+    pub fn behind_cursor(limit: i64, next_cursor: Option<String>) -> Self {
+        Self { page: None, limit, total: None, total_pages: None, total_is_estimate: None, next_cursor }
+    }
 }

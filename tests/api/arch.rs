@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Which feature may use which, through the other's `mod.rs`, and why. Everything wider is a flow.
-const EDGES: [(&str, &str, &str); 12] = [
+const EDGES: [(&str, &str, &str); 15] = [
     ("addresses", "auth", "whose address book it is"),
     ("audit", "auth", "an entry names its actor, who is an `Identity`"),
     ("auth", "audit", "sign-ins and their failures are on record"),
@@ -14,6 +14,9 @@ const EDGES: [(&str, &str, &str); 12] = [
     ("catalog", "audit", "what staff changes is on record"),
     ("catalog", "auth", "staff routes ask for a permission"),
     ("catalog", "inventory", "a new variant comes with its first stock"),
+    ("catalog", "media", "products show pictures of the library, in its sizes"),
+    ("media", "audit", "what staff takes in and deletes is on record"),
+    ("media", "auth", "staff routes ask for a permission"),
     ("orders", "auth", "whose orders they are"),
     ("payments", "auth", "whose payments they are"),
     ("privacy", "auth", "whose data it is"),
@@ -40,7 +43,7 @@ const OPEN_MODULES: [(&str, &str); 2] = [
 ];
 
 /// Which feature's stores write and read a table. `shared` ones may be read by every store.
-const TABLES: [(&str, &str); 25] = [
+const TABLES: [(&str, &str); 31] = [
     ("users", "auth"),
     ("sessions", "auth"),
     ("refresh_tokens", "auth"),
@@ -55,6 +58,12 @@ const TABLES: [(&str, &str); 25] = [
     ("products", "catalog"),
     ("product_images", "catalog"),
     ("variants", "catalog"),
+    ("search_words", "catalog"),
+    ("product_slugs", "catalog"),
+    ("category_slugs", "catalog"),
+    ("category_counts", "catalog"),
+    ("media_assets", "media"),
+    ("media_loose", "media"),
     ("product_listing", "shared"),
     ("variant_offers", "shared"),
     ("stock_levels", "inventory"),
@@ -69,8 +78,13 @@ const TABLES: [(&str, &str); 25] = [
 ];
 
 /// Stores that read another feature's table, and why.
-const TABLE_EXCEPTIONS: [(&str, &str, &str); 2] = [
-    ("src/features/catalog/list.rs", "stock_levels", "the filter inStock needs the index of the levels, not the view"),
+const TABLE_EXCEPTIONS: [(&str, &str, &str); 3] = [
+    (
+        "src/features/catalog/listing/store/",
+        "stock_levels",
+        "the filter inStock needs the index of the levels, not the view",
+    ),
+    ("src/features/media/store.rs", "product_images", "tells whether a product shows a picture"),
     ("src/features/inventory/store.rs", "variants", "tells which products' cached answers a change of stock concerns"),
 ];
 
@@ -91,11 +105,11 @@ impl Source {
     }
 
     fn is_store(&self) -> bool {
-        self.name() == "store.rs" || self.file.contains("/store/") || self.file == "src/features/catalog/list.rs"
+        self.name() == "store.rs" || self.file.contains("/store/")
     }
 
     fn is_http(&self) -> bool {
-        let is_page = matches!(self.name(), "pages.rs" | "mailbox.rs" | "categories.rs" | "extract.rs");
+        let is_page = matches!(self.name(), "pages.rs" | "mailbox.rs" | "extract.rs");
         self.feature().is_some() && (is_page || self.name().ends_with("http.rs"))
     }
 
@@ -347,7 +361,8 @@ fn a_store_knows_its_own_tables() {
                 continue;
             }
             let Some((table, owner)) = TABLES.iter().find(|(table, _)| *table == pair[1]) else { continue };
-            let excepted = TABLE_EXCEPTIONS.iter().any(|(file, known, _)| *file == source.file && known == table);
+            let excepted =
+                TABLE_EXCEPTIONS.iter().any(|(file, known, _)| source.file.starts_with(file) && known == table);
             if *owner != feature && *owner != "shared" && !excepted {
                 faults.push(format!("{}: {} {table}, which is of {owner}", source.file, pair[0]));
             }

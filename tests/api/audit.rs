@@ -9,6 +9,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::support::pictures::jpeg;
 use crate::support::{Call, TestApp};
 
 const AMA: &str = "ama@example.com";
@@ -78,8 +79,44 @@ async fn every_write_of_the_staff_is_on_record() {
     staff(shop.patch(&path), "update").json(&change).send().await.expect(200);
     done.push(("PATCH /api/v1/products/{product}", product_id.clone()));
     staff(shop.patch(&path), "refused").json(&change).send().await.expect_error(409, "CONFLICT");
+    let only = product["variants"][0]["id"].as_str().unwrap();
+    let size = |size: &str| json!([{"name": "Size", "value": size}]);
+    let change = json!({"version": 2, "options": size("S")});
+    staff(shop.patch(&format!("{path}/variants/{only}")), "variant").json(&change).send().await.expect(200);
+    done.push(("PATCH /api/v1/products/{product}/variants/{variant}", product_id.clone()));
+    let add = json!({"version": 3, "sku": "A-M", "options": size("M")});
+    let added = staff(shop.post(&format!("{path}/variants")), "add").json(&add).send().await.expect(201);
+    let other = added["product"]["variants"][1]["id"].as_str().unwrap();
+    done.push(("POST /api/v1/products/{product}/variants", product_id.clone()));
+    let order = json!({"version": 4, "ids": [other, only]});
+    staff(shop.put(&format!("{path}/variants/order")), "order").json(&order).send().await.expect(200);
+    done.push(("PUT /api/v1/products/{product}/variants/order", product_id.clone()));
+    staff(shop.delete(&format!("{path}/variants/{other}?version=5")), "remove").send().await.expect(200);
+    done.push(("DELETE /api/v1/products/{product}/variants/{variant}", product_id.clone()));
     staff(shop.delete(&path), "delete").send().await.expect(200);
     done.push(("DELETE /api/v1/products/{product}", product_id.clone()));
+    staff(shop.post(&format!("{path}/restore")), "restore").send().await.expect(200);
+    done.push(("POST /api/v1/products/{product}/restore", product_id.clone()));
+    let bulk = json!({"action": "feature", "ids": [product_id]});
+    staff(shop.post("/admin/products/bulk"), "bulk").json(&bulk).send().await.expect(200);
+    // It is about many products, which are named inside.
+    done.push(("POST /api/v1/admin/products/bulk", String::new()));
+    let of_category = format!("/categories/{category}");
+    let rename = json!({"version": 1, "name": "Fabrics"});
+    staff(shop.patch(&of_category), "rename").json(&rename).send().await.expect(200);
+    done.push(("PATCH /api/v1/categories/{category}", category.clone()));
+    let below =
+        shop.post("/categories").token(&admin).json(&json!({"name": "Lace", "parentId": category})).send().await;
+    let below = below.expect(201)["category"]["id"].clone();
+    let order = json!({"parentId": category, "ids": [below]});
+    staff(shop.put("/categories/order"), "sort").json(&order).send().await.expect(200);
+    done.push(("PUT /api/v1/categories/order", category.clone()));
+    let gone = format!("{of_category}?moveTo={}", below.as_str().unwrap());
+    let answer = staff(shop.delete(&gone), "refused").send().await;
+    assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["moveTo"]);
+    let place = format!("/categories/{}", below.as_str().unwrap());
+    staff(shop.delete(&place), "drop").send().await.expect(200);
+    done.push(("DELETE /api/v1/categories/{category}", below.as_str().unwrap().to_owned()));
     let kofis = format!("/admin/users/{kofi_id}");
     let lock = json!({"reason": "asked for it"});
     staff(shop.post(&format!("{kofis}/lock")), "lock").json(&lock).send().await.expect(200);
@@ -96,23 +133,72 @@ async fn every_write_of_the_staff_is_on_record() {
     staff(shop.delete(&amas), "sessions").send().await.expect(200);
     done.push(("DELETE /api/v1/admin/users/{user}/sessions", ama_id.clone()));
 
+    let parts: [(&str, &str, &str, &[u8]); 1] = [("file", "a", "", &jpeg(20, 10))];
+    let assets =
+        staff(shop.post("/admin/media"), "upload").multipart(&parts).send().await.expect(201)["assets"].clone();
+    let asset = assets[0]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/admin/media", asset.clone()));
+    let content = jpeg(30, 10);
+    let body = json!({"contentType": "image/jpeg", "bytes": content.len()});
+    let upload = staff(shop.post("/admin/media/upload-signature"), "allow").json(&body).send().await.expect(201);
+    let upload = upload["upload"].clone();
+    done.push(("POST /api/v1/admin/media/upload-signature", upload["id"].as_str().unwrap().to_owned()));
+    assert_eq!(shop.put(upload["url"].as_str().unwrap()).bytes("image/jpeg", content).send().await.status, 204);
+    staff(shop.post("/admin/media/confirm"), "confirm").json(&json!({"id": upload["id"]})).send().await.expect(201);
+    done.push(("POST /api/v1/admin/media/confirm", upload["id"].as_str().unwrap().to_owned()));
+    let other = shop.product(&admin, "B", 1_000, 1).await.id;
+    let images = format!("/products/{other}/images");
+    let body = json!({"assetId": asset, "alt": "Gold"});
+    let image = staff(shop.post(&images), "add-image").json(&body).send().await.expect(201);
+    let image = image["product"]["images"][0]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/products/{product}/images", other.clone()));
+    let one = format!("{images}/{image}");
+    staff(shop.patch(&one), "image").json(&json!({"alt": "Red"})).send().await.expect(200);
+    done.push(("PATCH /api/v1/products/{product}/images/{image}", other.clone()));
+    let order = json!({"images": [image]});
+    staff(shop.put(&format!("{images}/order")), "order-images").json(&order).send().await.expect(200);
+    done.push(("PUT /api/v1/products/{product}/images/order", other.clone()));
+    staff(shop.delete(&one), "remove-image").send().await.expect(200);
+    done.push(("DELETE /api/v1/products/{product}/images/{image}", other.clone()));
+    staff(shop.delete(&format!("/admin/media/{asset}")), "delete-media").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/media/{asset}", asset.clone()));
+
     let log = entries(&shop, &admin, "limit=100").await;
     let of = |request: &str| log.iter().filter(|entry| entry["requestId"] == request).cloned().collect::<Vec<_>>();
-    for (request, action, (_, entity_id)) in [
-        ("category", "category.create", &done[0]),
-        ("create", "product.create", &done[1]),
-        ("update", "product.update", &done[2]),
-        ("delete", "product.delete", &done[3]),
-        ("lock", "user.lock", &done[4]),
-        ("unlock", "user.unlock", &done[5]),
-        ("2fa", "user.two_factor_reset", &done[6]),
-        ("role", "user.set_role", &done[7]),
-        ("session", "session.revoke", &done[8]),
-        ("sessions", "session.revoke", &done[9]),
+    let of_route = |route: &str| done.iter().find(|(known, _)| *known == route).unwrap().1.clone();
+    for (request, action, route) in [
+        ("category", "category.create", "POST /api/v1/categories"),
+        ("create", "product.create", "POST /api/v1/products"),
+        ("update", "product.update", "PATCH /api/v1/products/{product}"),
+        ("variant", "product.update_variant", "PATCH /api/v1/products/{product}/variants/{variant}"),
+        ("add", "product.add_variant", "POST /api/v1/products/{product}/variants"),
+        ("order", "product.order_variants", "PUT /api/v1/products/{product}/variants/order"),
+        ("remove", "product.remove_variant", "DELETE /api/v1/products/{product}/variants/{variant}"),
+        ("delete", "product.delete", "DELETE /api/v1/products/{product}"),
+        ("restore", "product.restore", "POST /api/v1/products/{product}/restore"),
+        ("bulk", "product.bulk", "POST /api/v1/admin/products/bulk"),
+        ("rename", "category.update", "PATCH /api/v1/categories/{category}"),
+        ("sort", "category.order", "PUT /api/v1/categories/order"),
+        ("drop", "category.delete", "DELETE /api/v1/categories/{category}"),
+        ("lock", "user.lock", "POST /api/v1/admin/users/{user}/lock"),
+        ("unlock", "user.unlock", "POST /api/v1/admin/users/{user}/unlock"),
+        ("2fa", "user.two_factor_reset", "DELETE /api/v1/admin/users/{user}/2fa"),
+        ("role", "user.set_role", "PATCH /api/v1/admin/users/{user}/role"),
+        ("session", "session.revoke", "DELETE /api/v1/admin/users/{user}/sessions/{session}"),
+        ("sessions", "session.revoke", "DELETE /api/v1/admin/users/{user}/sessions"),
+        ("upload", "media.upload", "POST /api/v1/admin/media"),
+        ("allow", "media.allow_upload", "POST /api/v1/admin/media/upload-signature"),
+        ("confirm", "media.upload", "POST /api/v1/admin/media/confirm"),
+        ("add-image", "product.add_image", "POST /api/v1/products/{product}/images"),
+        ("image", "product.update_image", "PATCH /api/v1/products/{product}/images/{image}"),
+        ("order-images", "product.order_images", "PUT /api/v1/products/{product}/images/order"),
+        ("remove-image", "product.remove_image", "DELETE /api/v1/products/{product}/images/{image}"),
+        ("delete-media", "media.delete", "DELETE /api/v1/admin/media/{asset}"),
     ] {
         let found = of(request);
         assert_eq!(found.len(), 1, "{request}: {found:#?}");
         let entry = &found[0];
+        let entity_id = Some(of_route(route)).filter(|id| !id.is_empty());
         assert_eq!((&entry["action"], &entry["entityId"]), (&json!(action), &json!(entity_id)));
         assert_eq!(entry["entity"], action.split('.').next().unwrap().replace("session", "user"));
         assert_eq!((&entry["actorId"], &entry["actorRole"]), (&json!(admin_id), &json!("admin")), "{request}");
@@ -123,13 +209,37 @@ async fn every_write_of_the_staff_is_on_record() {
         let entry = of(request).remove(0);
         (entry["before"].clone(), entry["after"].clone())
     };
-    assert_eq!(states("category"), (Value::Null, json!({"name": "Cloths", "parentId": null})));
+    let made = json!({"name": "Cloths", "slug": "cloths", "parentId": null});
+    assert_eq!(states("category"), (Value::Null, made));
     let (before, after) = states("create");
     assert_eq!((&before, &after["sku"], &after["inventory"]), (&Value::Null, &json!("A"), &json!(3)));
     let (before, after) = states("update");
     assert_eq!((&before["price"], &before["version"]), (&json!(1_000), &json!(1)));
     assert_eq!((&after["price"], &after["version"]), (&json!(2_000), &json!(2)));
-    assert_eq!(states("lock").1, json!({"reason": "asked for it"}));
+    let (before, after) = states("lock");
+    assert_eq!(before, json!({"suspendedAt": null, "reason": null, "lockedUntil": null}));
+    assert!(after["suspendedAt"].is_string() && after["reason"] == "asked for it", "{after}");
+    assert_eq!(states("unlock"), (after, before));
+    assert_eq!(states("2fa"), (json!({"twoFactor": true}), json!({"twoFactor": false})));
+    let (before, after) = states("delete");
+    assert_eq!((&before["status"], &after["status"]), (&json!("active"), &json!("archived")));
+    let (before, after) = states("restore");
+    assert_eq!((&before["status"], &after["status"]), (&json!("archived"), &json!("inactive")));
+    let (before, after) = states("add");
+    let count = |state: &Value| state["variants"].as_array().unwrap().len();
+    assert_eq!((count(&before), count(&after)), (1, 2));
+    let (before, after) = states("bulk");
+    assert_eq!(before, json!({"products": {&product_id: {"isFeatured": false}}}));
+    assert_eq!(after["products"], json!({&product_id: {"isFeatured": true}}));
+    assert_eq!((&after["updated"], &after["request"]["action"]), (&json!([product_id]), &json!("feature")));
+    let (before, after) = states("rename");
+    assert_eq!(before, json!({"name": "Cloths", "version": 1}));
+    assert_eq!(after, json!({"name": "Fabrics", "version": 2}));
+    let (before, after) = states("drop");
+    assert_eq!((&before["name"], &after), (&json!("Lace"), &Value::Null));
+    let (before, after) = states("image");
+    assert_eq!((&before["images"][0]["alt"], &after["images"][0]["alt"]), (&json!("Gold"), &json!("Red")));
+    assert_eq!(states("delete-media"), (states("upload").1["assets"][0].clone(), Value::Null));
     assert_eq!(states("role"), (json!({"role": "customer"}), json!({"role": "merchant"})));
     assert_eq!(states("session").1, json!({"sessions": [session]}));
     assert_eq!(states("sessions").1, json!({"sessions": []}));

@@ -425,6 +425,24 @@ async fn a_verification_link_ends_and_can_be_had_again() {
     assert_eq!(me(&shop, &ama).await.expect(200)["user"]["verified"], true);
 }
 
+/// A press of the button proves the address; only a press by whoever is signed in to that account proves its owner too.
+#[tokio::test]
+async fn an_owner_is_proven_by_mailbox_and_password_together() {
+    let shop = TestApp::start().await;
+    let proven = "select count(*) from users where owner_proven_at is not null and email_verified_at is not null";
+    let kofi = shop.customer("kofi@example.com").await;
+    shop.customer(AMA).await;
+    let body = json!({"token": mailed_token(&shop).await});
+    shop.post("/auth/verify-email").token("x.y.z").json(&body).send().await.expect_error(401, "AUTHENTICATION_ERROR");
+    shop.post("/auth/verify-email").token(&kofi).json(&body).send().await.expect(200);
+    assert_eq!(shop.database.count("select count(*) from users where email_verified_at is not null").await, 1);
+    assert_eq!(shop.database.count(proven).await, 0, "neither Ama's nor Kofi's");
+    shop.post("/auth/resend-verification").token(&kofi).send().await.expect(200);
+    let body = json!({"token": mailed_token(&shop).await});
+    shop.post("/auth/verify-email").token(&kofi).json(&body).send().await.expect(200);
+    assert_eq!(shop.database.count(proven).await, 1);
+}
+
 /// Staff routes need a role that may use them.
 #[tokio::test]
 async fn staff_routes_are_for_staff() {

@@ -17,12 +17,14 @@ const PASSWORD: &str = "Test@1234";
 const NONSENSE: &str = "x.y.z";
 
 /// Open to everybody; a token is not looked at.
-const PUBLIC: [&str; 18] = [
+const PUBLIC: [&str; 20] = [
+    "get_category",
     "get_jwks",
     "get_product",
     "healthz",
     "list_categories",
     "list_products",
+    "list_related_products",
     "login",
     "login_second_step",
     "logout",
@@ -34,12 +36,12 @@ const PUBLIC: [&str; 18] = [
     "request_password_reset",
     "reset_password",
     "search_products",
+    "suggest_products",
     "track_order",
-    "verify_email",
 ];
 
 /// Open to guests, but whoever sends a token must be who it says.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
     "add_cart_item",
     "clear_cart",
     "get_cart",
@@ -49,6 +51,7 @@ const OPTIONAL: [&str; 10] = [
     "record_consent",
     "remove_cart_item",
     "update_cart_item",
+    "verify_email",
     "verify_payment",
 ];
 
@@ -139,6 +142,7 @@ impl Operation {
             "get" => shop.get(&address),
             "post" => shop.post(&address),
             "patch" => shop.patch(&address),
+            "put" => shop.put(&address),
             "delete" => shop.delete(&address),
             method => panic!("{}: teach the tests' client the method {method}", self.id),
         }
@@ -1048,14 +1052,18 @@ async fn what_staff_do_to_an_account_is_on_record() {
     let all = sessions.iter().map(|session| session["id"].clone()).filter(|session| *session != json!(ended));
     let left = entries[1][2]["after"]["sessions"].as_array().unwrap().clone();
     assert_eq!(left.iter().map(text).collect::<BTreeSet<_>>(), all.map(|id| text(&id)).collect(), "{entries}");
+    let at = entries[5][2]["after"]["suspendedAt"].clone();
+    assert!(at.is_string(), "{entries:#}");
+    let open = json!({"suspendedAt": null, "reason": null, "lockedUntil": null});
+    let locked = json!({"suspendedAt": at, "reason": "left the shop", "lockedUntil": null});
     let expected = json!([
         entry("session.revoke", json!({"before": null, "after": {"sessions": [ended]}})),
         entry("session.revoke", json!({"before": null, "after": {"sessions": left}})),
         entry("session.revoke", json!({"before": null, "after": {"sessions": []}})),
-        entry("user.two_factor_reset", Value::Null),
+        entry("user.two_factor_reset", json!({"before": {"twoFactor": true}, "after": {"twoFactor": false}})),
         entry("user.set_role", json!({"before": {"role": "customer"}, "after": {"role": "fulfilment"}})),
-        entry("user.lock", json!({"before": null, "after": {"reason": "left the shop"}})),
-        entry("user.unlock", Value::Null),
+        entry("user.lock", json!({"before": open, "after": locked})),
+        entry("user.unlock", json!({"before": locked, "after": open})),
     ]);
     assert_eq!(entries, expected);
     let log = shop.get(&format!("/admin/audit?actor={actor}&entity=user&entityId={id}")).token(&admin).send().await;

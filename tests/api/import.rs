@@ -333,3 +333,21 @@ async fn unpublished_products_are_hidden() {
     assert_eq!(counts(&import(&shop, &rows.replace("false", "true")).await), (0, 1, 0, 0));
     shop.get("/products/kente").send().await.expect(200);
 }
+
+/// A shop elsewhere may have more pictures of a product than this one keeps.
+#[tokio::test]
+async fn of_many_pictures_ten_are_kept() {
+    let shop = TestApp::start().await;
+    let mut rows =
+        "scarf,Scarf,,,Scarves,,true,Title,Default Title,,100,shopify,7,20,,,https://cdn.example/0.jpg,1,\n".to_owned();
+    for i in 1..13 {
+        rows += &format!("scarf,,,,,,,,,,,,,,,,https://cdn.example/{i}.jpg,{},\n", i + 1);
+    }
+    let report = import(&shop, &rows).await;
+    assert_eq!((counts(&report), report.images), ((1, 0, 0, 0), 10));
+    let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
+    assert_eq!((problem.row, problem.severity), (2, Severity::Warning));
+    assert_eq!(problem.message, "scarf has 13 pictures; the first 10 are kept");
+    let images = product(&shop, "scarf").await["images"].clone();
+    assert_eq!((images.as_array().unwrap().len(), &images[9]["url"]), (10, &json!("https://cdn.example/9.jpg")));
+}

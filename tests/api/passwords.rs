@@ -254,6 +254,8 @@ async fn a_new_password_ends_sessions_and_lock_and_proves_the_address() {
 async fn a_new_password_does_not_stand_in_for_the_second_factor() {
     let shop = TestApp::start().await;
     let ama = shop.customer(AMA).await;
+    let confirmed = "update users set email_verified_at = created_at where email like 'ama@%'";
+    sqlx::query(confirmed).execute(&shop.database.pool).await.unwrap();
     let factor = two_factor::turn_on(&shop, &ama).await;
     let token = mailed_token(&shop, AMA).await;
     reset(&shop, &token, NEW).await.expect(200);
@@ -263,6 +265,23 @@ async fn a_new_password_does_not_stand_in_for_the_second_factor() {
     shop.post("/auth/login/2fa").json(&body).send().await.expect(200);
     let body = json!({"challenge": data["challenge"], "code": factor.recovery_codes[0]});
     shop.post("/auth/login/2fa").json(&body).send().await.expect_error(401, "AUTHENTICATION_ERROR");
+}
+
+/// Somebody has registered Ama's address and locked the account with a telephone of his own. Nobody had proven the address:
+/// with a new password by mail the account is hers, without his second factor, and he is out.
+#[tokio::test]
+async fn the_owner_of_the_mailbox_takes_an_unproven_account_over() {
+    let shop = TestApp::start().await;
+    let mallory = shop.customer(AMA).await;
+    two_factor::turn_on(&shop, &mallory).await;
+    let token = mailed_token(&shop, AMA).await;
+    reset(&shop, &token, NEW).await.expect(200);
+    let data = sign_in(&shop, AMA, NEW).await.expect(200);
+    let hers = data["accessToken"].as_str().unwrap_or_else(|| panic!("no code is asked for: {data:#}"));
+    assert_eq!(shop.get("/auth/2fa").token(hers).send().await.expect(200)["twoFactor"]["enabled"], false);
+    me(&shop, &mallory).await.expect_error(401, "AUTHENTICATION_ERROR");
+    assert_eq!(shop.database.count("select count(*) from recovery_codes").await, 0);
+    assert_eq!(shop.database.count("select count(*) from users where owner_proven_at is not null").await, 1);
 }
 
 /// The mail leads to the storefront's own page, where the settings name one.

@@ -9,7 +9,7 @@ use cookie::time;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::extract::{Identity, session_to_end};
+use super::extract::{Caller, Identity, session_to_end};
 use super::model::Role;
 use super::password::Password;
 use super::service::{self, Login as LoginOutcome, Registration, SignedIn};
@@ -356,12 +356,16 @@ pub(super) async fn update_me(
 }
 
 /// Confirm an e-mail address
-#[utoipa::path(post, path = "/auth/verify-email", tag = "Accounts", security(()), request_body = VerifyEmail, responses(
+///
+/// Whoever is signed in to the account meanwhile has proven that both are his, and finds there what he bought as a guest.
+#[utoipa::path(post, path = "/auth/verify-email", tag = "Accounts", security((), ("bearer" = [])),
+    request_body = VerifyEmail, responses(
     (status = 200, body = Envelope<Empty>),
     (status = 400, body = ErrorEnvelope, description = "The token is unknown, used or over"),
+    (status = 401, body = ErrorEnvelope, description = "The access token is not valid; leave it out or renew it"),
 ))]
-pub(super) async fn verify_email(State(app): State<App>, body: Body<VerifyEmail>) -> Answer<Empty> {
-    service::verify_email(&app, &body.value.token).await?;
+pub(super) async fn verify_email(State(app): State<App>, caller: Caller, body: Body<VerifyEmail>) -> Answer<Empty> {
+    service::verify_email(&app, &body.value.token, caller.as_ref()).await?;
     Ok(deleted("Thank you, your e-mail address is confirmed."))
 }
 

@@ -36,7 +36,8 @@ pub use sessions_service::{end_sessions, permits};
 pub use staff_service::{refuse_last_admin, reset_two_factor_of};
 pub use store::sessions::{sweep_refresh_tokens, sweep_sessions};
 pub use store::{
-    Person, delete_user, email_of, export, forgettable, is_forgettable, lock_person, pseudonymise_user, sweep_tokens,
+    Person, delete_user, email_of, export, forgettable, hold_person, is_forgettable, lock_person, pseudonymise_user,
+    sweep_tokens,
 };
 pub use tokens::{KeyState, TokenKeys};
 pub use two_factor_service::{confirm, current_code};

@@ -57,7 +57,7 @@ async fn ask_to_verify(State(app): State<App>, Query(link): Query<Link>) -> Resu
 }
 
 async fn verify(State(app): State<App>, form: axum::Form<Link>) -> Result<Response> {
-    let state = match service::verify_email(&app, &form.token).await {
+    let state = match service::verify_email(&app, &form.token, None).await {
         Ok(()) => "done",
         Err(Error::Validation(_)) => "invalid",
         Err(error) => return Err(error),

@@ -354,9 +354,7 @@ pub(super) async fn logout(
 }
 
 pub(super) async fn get_user(app: &App, id: UserId) -> Result<User> {
-    store::find_user(&mut *app.db.acquire().await?, id)
-        .await?
-        .ok_or_else(|| Error::Unauthenticated("This account does not exist any more.".into()))
+    store::find_user(&mut *app.db.acquire().await?, id).await?.ok_or_else(Error::gone)
 }
 
 /// Changes one's own name or number. `Some(None)` removes the number.
@@ -377,9 +375,14 @@ pub(super) async fn update_profile(
     Ok(user)
 }
 
-pub(super) async fn verify_email(app: &App, token: &str) -> Result<()> {
-    let verified =
-        store::verify_email(&mut *app.db.acquire().await?, &sha256(token.as_bytes()), app.clock.now()).await?;
+/// Confirms an address by the token of a mail. `caller` is whoever is signed in, if anybody.
+///
+/// # Errors
+/// `Validation` of `token`.
+pub(super) async fn verify_email(app: &App, token: &str, caller: Option<&Identity>) -> Result<()> {
+    let signed_in = caller.map(|identity| identity.user_id);
+    let token = sha256(token.as_bytes());
+    let verified = store::verify_email(&mut *app.db.acquire().await?, &token, signed_in, app.clock.now()).await?;
     match verified {
         Some(_) => Ok(()),
         None => Err(Error::field("token", "is not valid any more; ask for a new verification mail")),

@@ -56,9 +56,11 @@ pub(super) async fn suspend(app: &App, actor: &Identity, id: UserId, reason: &st
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     guard(&mut tx, actor, id, "You cannot lock your own account.").await?;
+    let before = locks(&mut tx, id).await?;
     store::suspend(&mut tx, id, reason, now).await?;
     let ended = sessions_service::end(&mut tx, id, Which::All, "suspended", now).await?;
-    note(&mut tx, actor, "user.lock", id, None, Some(json!({"reason": reason})), meta, now).await?;
+    let after = locks(&mut tx, id).await?;
+    note(&mut tx, actor, "user.lock", id, Some(before), Some(after), meta, now).await?;
     tx.commit().await?;
     app.live_sessions.forget(&ended).await;
     find(app, id).await
@@ -69,8 +71,10 @@ pub(super) async fn unlock(app: &App, actor: &Identity, id: UserId, meta: &Reque
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     store::lock_role(&mut tx, id).await?.ok_or(Error::NotFound("The account"))?;
+    let before = locks(&mut tx, id).await?;
     store::unlock(&mut tx, id, now).await?;
-    note(&mut tx, actor, "user.unlock", id, None, None, meta, now).await?;
+    let after = locks(&mut tx, id).await?;
+    note(&mut tx, actor, "user.unlock", id, Some(before), Some(after), meta, now).await?;
     tx.commit().await?;
     find(app, id).await
 }
@@ -84,7 +88,8 @@ pub(super) async fn reset_two_factor(app: &App, actor: &Identity, id: UserId, me
     let mut tx = app.db.begin().await?;
     guard(&mut tx, actor, id, "Turn off your own second factor with a code of it.").await?;
     let ended = take_second_factor(app, &mut tx, id, now).await?;
-    note(&mut tx, actor, "user.two_factor_reset", id, None, None, meta, now).await?;
+    let (old, new) = (json!({"twoFactor": true}), json!({"twoFactor": false}));
+    note(&mut tx, actor, "user.two_factor_reset", id, Some(old), Some(new), meta, now).await?;
     tx.commit().await?;
     app.waker.wake();
     app.live_sessions.forget(&ended).await;
@@ -131,6 +136,12 @@ async fn guard(tx: &mut PgConnection, actor: &Identity, id: UserId, own: &str) -
         return Err(Error::Forbidden("Your account may not do this any more.".into()));
     }
     store::lock_role(tx, id).await?.ok_or(Error::NotFound("The account"))
+}
+
+/// What keeps an account out, for the audit log.
+async fn locks(tx: &mut PgConnection, id: UserId) -> Result<Value> {
+    let user = accounts::find_user(tx, id).await?.ok_or(Error::NotFound("The account"))?;
+    Ok(json!({"suspendedAt": user.suspended_at, "reason": user.suspended_reason, "lockedUntil": user.locked_until}))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the words of one entry")]

@@ -266,6 +266,8 @@ pub async fn export(c: &mut PgConnection, user: UserId) -> sqlx::Result<Value> {
 /// # Errors
 /// The database's.
 pub async fn erase(c: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
+    // The cart before its lines, as whoever changes one does it.
+    sqlx::query!("select id from carts where user_id = $1 order by id for update", user.0).fetch_all(&mut *c).await?;
     sqlx::query!("delete from cart_items where cart_id in (select id from carts where user_id = $1)", user.0)
         .execute(&mut *c)
         .await?;

@@ -7,8 +7,8 @@ select id as "id!: ProductId", sku as "sku!", title as "title!", slug as "slug!"
        care_instructions as "care_instructions!", dispatch_time as "dispatch_time!",
        is_featured as "is_featured!", is_limited as "is_limited!", is_active as "is_active!",
        metadata as "metadata!", rating as "rating!", review_count as "review_count!",
-       version as "version!", created_at as "created_at!", updated_at as "updated_at!",
+       version as "version!", created_at as "created_at!", updated_at as "updated_at!", archived_at,
        images as "images!: Json<Vec<ListedImage>>", variants as "variants!: Json<Vec<ListedVariant>>"
 from product_listing
-where (id = $1 or slug = $2) and archived_at is null and (is_active or $3)
+where (id = $1 or slug = $2) and ($3 or archived_at is null and is_active)
 order by id = $1 desc limit 1

@@ -11,6 +11,7 @@ use super::model::ImageType;
 use super::store::{self, NewImage, ProductFields, VariantFields};
 use crate::app::App;
 use crate::features::inventory::{self, NewLevel};
+use crate::features::media::MAX_IMAGES;
 use crate::platform::crypto::sha256;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::ProductId;
@@ -76,7 +77,19 @@ async fn store_products(
             continue;
         };
         report.problems.extend(group.problems);
-        let (variants, images, row) = (product.variants.len(), product.images.len(), product.row);
+        if product.images.len() > MAX_IMAGES {
+            report.problems.push(RowProblem {
+                row: product.row,
+                column: None,
+                severity: Severity::Warning,
+                message: format!(
+                    "{} has {} pictures; the first {MAX_IMAGES} are kept",
+                    product.handle,
+                    product.images.len()
+                ),
+            });
+        }
+        let (variants, images, row) = (product.variants.len(), product.images.len().min(MAX_IMAGES), product.row);
         match import_product(app, &product, settings).await {
             Ok(outcome) => {
                 match outcome {
@@ -166,6 +179,7 @@ async fn import_product(app: &App, product: &ImportedProduct, settings: ImportSe
             alt: image.alt.as_deref().unwrap_or(&product.title),
             kind: if i == 0 { ImageType::Main } else { ImageType::Detail }.as_str(),
         })
+        .take(MAX_IMAGES)
         .collect();
     store::replace_images(&mut tx, id, &images).await.map_err(refused)?;
     let skus = variant_skus(product);

@@ -1,17 +1,28 @@
 //! What is sold: products with their variants and pictures, categories, search, and the import of product files.
 
 mod admin_http;
+mod bulk_http;
+mod bulk_service;
 mod cache;
-mod categories;
+mod categories_http;
+mod categories_service;
 pub mod demo;
 mod http;
+mod images_http;
+mod images_service;
 pub mod import;
 mod import_service;
-mod list;
+mod keyed;
+mod listing;
 mod media;
 mod model;
+mod product_input;
+mod rules;
 mod service;
+mod staff_service;
 mod store;
+mod variants_http;
+mod variants_service;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,15 +31,35 @@ use crate::app::App;
 
 pub use cache::ProductCache;
 pub use import_service::{ImportReport, ImportSettings, import_products};
+pub use listing::first_products as front_page;
+pub use listing::set_popularity;
 pub use media::routes as media_routes;
 pub use model::variant_name_of;
-pub use service::{count_products, front_page};
+pub use service::count_products;
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(http::list_products, admin_http::create_product))
-        .routes(routes!(http::search_products))
+        .routes(routes!(listing::http::list_products, admin_http::create_product))
+        .routes(routes!(listing::http::search_products))
+        .routes(routes!(listing::http::suggest_products))
+        .routes(routes!(listing::http::list_related_products))
         .routes(routes!(http::get_product, admin_http::update_product, admin_http::delete_product))
-        .routes(routes!(categories::list_categories, categories::create_category))
+        .routes(routes!(admin_http::restore_product))
+        .routes(routes!(admin_http::list_staff_products))
+        .routes(routes!(admin_http::get_staff_product))
+        .routes(routes!(bulk_http::bulk_products))
+        .routes(routes!(variants_http::create_variant))
+        .routes(routes!(variants_http::update_variant, variants_http::delete_variant))
+        .routes(routes!(variants_http::order_variants))
+        .routes(routes!(categories_http::list_categories, categories_http::create_category))
+        .routes(routes!(
+            categories_http::get_category,
+            categories_http::update_category,
+            categories_http::delete_category
+        ))
+        .routes(routes!(categories_http::order_categories))
+        .routes(routes!(images_http::add_image))
+        .routes(routes!(images_http::order_images))
+        .routes(routes!(images_http::update_image, images_http::remove_image))
 }

@@ -1,11 +1,14 @@
 //! What a product is, and how it is shown.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
+use crate::features::media::{Media, Place, Presets};
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::platform::money::Amount;
@@ -44,11 +47,12 @@ pub(super) struct Listed {
     pub version: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub archived_at: Option<DateTime<Utc>>,
     pub images: Json<Vec<ListedImage>>,
     pub variants: Json<Vec<ListedVariant>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ListedImage {
     pub id: ImageId,
     pub url: String,
@@ -56,6 +60,8 @@ pub(super) struct ListedImage {
     #[serde(rename = "type")]
     pub kind: ImageType,
     pub order: i32,
+    /// Where it is kept, if it is one of the shop's own.
+    pub place: Option<Place>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +73,11 @@ pub(super) struct ListedVariant {
     pub compare_at_minor: Option<i64>,
     pub available: i32,
     pub image_url: Option<String>,
+    /// Read for staff only.
+    #[serde(default)]
+    pub barcode: Option<String>,
+    #[serde(default)]
+    pub weight_grams: Option<i32>,
 }
 
 /// One chosen option of a variant, such as `Colour` = `Gold`.
@@ -198,6 +209,12 @@ pub(super) struct Dimensions {
     pub(super) unit: String,
 }
 
+impl Default for Dimensions {
+    fn default() -> Self {
+        Self { width: None, length: None, unit: "inches".to_owned() }
+    }
+}
+
 /// A picture.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImageView {
@@ -207,6 +224,9 @@ pub(super) struct ImageView {
     alt: String,
     r#type: ImageType,
     order: i32,
+    /// The picture in other sizes, if it is one of the shop's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presets: Option<Presets>,
 }
 
 /// What can be bought.
@@ -229,11 +249,70 @@ pub(super) struct VariantView {
     inventory: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
+    /// Told to staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    barcode: Option<String>,
+    /// Grams, where it differs from the product's; told to staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<i32>,
+}
+
+/// Where a product stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ProductStatus {
+    /// For sale.
+    Active,
+    /// Hidden from shoppers.
+    Inactive,
+    /// Removed; it can be restored.
+    Archived,
+}
+
+impl FromStr for ProductStatus {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "active" => Ok(Self::Active),
+            "inactive" => Ok(Self::Inactive),
+            "archived" => Ok(Self::Archived),
+            _ => Err("must be active, inactive or archived"),
+        }
+    }
+}
+
+/// A product as staff see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StaffProductView {
+    #[serde(flatten)]
+    pub(super) product: ProductView,
+    status: ProductStatus,
+    archived_at: Option<DateTime<Utc>>,
+}
+
+impl StaffProductView {
+    /// As [`ProductView::new`].
+    pub(super) fn new(row: Listed, base: &str, media: &Media) -> Self {
+        let archived_at = row.archived_at;
+        let status = match (archived_at, row.is_active) {
+            (Some(_), _) => ProductStatus::Archived,
+            (None, true) => ProductStatus::Active,
+            (None, false) => ProductStatus::Inactive,
+        };
+        Self { product: ProductView::new(row, base, media), status, archived_at }
+    }
+
+    /// Whether it was removed from the shop.
+    pub(super) fn is_archived(&self) -> bool {
+        self.status == ProductStatus::Archived
+    }
 }
 
 impl ProductView {
-    /// `base` is this server's public address.
-    pub(super) fn new(row: Listed, base: &str) -> Self {
+    /// `base` is this server's public address; `media` knows the addresses of the shop's own pictures.
+    pub(super) fn new(row: Listed, base: &str, media: &Media) -> Self {
         let price = row.price_minor;
         let inventory = row.variants.iter().map(|v| i64::from(v.available)).sum();
         Self {
@@ -275,6 +354,7 @@ impl ProductView {
                     alt: image.alt,
                     r#type: image.kind,
                     order: image.order,
+                    presets: image.place.and_then(|place| media.presets(&place)),
                 })
                 .collect(),
             variants: row.variants.0.into_iter().map(|variant| VariantView::new(variant, price, base)).collect(),
@@ -305,6 +385,8 @@ impl VariantView {
             compare_at_price: row.compare_at_minor.map(Amount),
             inventory: row.available,
             image: row.image_url.map(|url| absolute_url(&url, base)),
+            barcode: row.barcode,
+            weight: row.weight_grams,
         }
     }
 }

@@ -1,5 +1,12 @@
 //! SQL of products and their parts.
 
+pub(super) mod bulk;
+pub(super) mod categories;
+pub(super) mod images;
+pub(super) mod slugs;
+pub(super) mod staff;
+pub(super) mod variants;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -8,7 +15,7 @@ use sqlx::types::Json;
 use super::model::{Listed, ListedImage, ListedVariant};
 use crate::platform::ids::{CategoryId, ImageId, ProductId, VariantId};
 
-/// A product by its id or slug. Those not for sale only with `all`.
+/// A product by its id or slug. Those not for sale, or archived, only with `all`.
 pub(super) async fn find(
     c: &mut PgConnection,
     id: Option<ProductId>,
@@ -105,100 +112,6 @@ pub(super) async fn upsert_product(
     )
     .fetch_one(c)
     .await
-}
-
-/// A change of a product; `None` leaves a field as it is, and the outer `Some(None)` empties it.
-#[derive(Debug, Default)]
-pub(super) struct ProductChange {
-    pub sku: Option<String>,
-    pub title: Option<String>,
-    pub slug: Option<String>,
-    pub short_description: Option<String>,
-    pub description: Option<String>,
-    pub full_story: Option<String>,
-    pub price_minor: Option<i64>,
-    pub compare_at_minor: Option<Option<i64>>,
-    pub category_id: Option<Option<CategoryId>>,
-    pub tags: Option<Vec<String>>,
-    pub weave_origin: Option<String>,
-    pub care_instructions: Option<String>,
-    pub dispatch_time: Option<String>,
-    pub is_featured: Option<bool>,
-    pub is_limited: Option<bool>,
-    pub is_active: Option<bool>,
-}
-
-/// Changes a product if it still has `version`. A changed price moves its variants' prices along, and a variant
-/// without options keeps having the product's sku. False when the product is gone or has another version.
-pub(super) async fn update_product(
-    c: &mut PgConnection,
-    id: ProductId,
-    version: i32,
-    change: &ProductChange,
-    now: DateTime<Utc>,
-) -> sqlx::Result<bool> {
-    let updated = sqlx::query_scalar!(
-        r#"with old as (select id, price_minor from products where id = $1 and version = $2 and archived_at is null
-                        for update),
-           changed as (
-             update products p
-             set sku = coalesce($3, p.sku), title = coalesce($4, p.title), slug = coalesce($5, p.slug),
-                 short_description = coalesce($6, p.short_description), description = coalesce($7, p.description),
-                 full_story = coalesce($8, p.full_story), price_minor = coalesce($9, p.price_minor),
-                 compare_at_minor = case when $10 then $11 else p.compare_at_minor end,
-                 category_id = case when $12 then $13 else p.category_id end, tags = coalesce($14, p.tags),
-                 weave_origin = coalesce($15, p.weave_origin),
-                 care_instructions = coalesce($16, p.care_instructions),
-                 dispatch_time = coalesce($17, p.dispatch_time), is_featured = coalesce($18, p.is_featured),
-                 is_limited = coalesce($19, p.is_limited), is_active = coalesce($20, p.is_active),
-                 version = p.version + 1, updated_at = $21
-             from old where p.id = old.id
-             returning p.id, p.price_minor - old.price_minor as difference),
-           followed as (
-             update variants v
-             set price_minor = v.price_minor + changed.difference,
-                 sku = case when v.options = '[]' then coalesce($3, v.sku) else v.sku end
-             from changed
-             where v.product_id = changed.id and v.archived_at is null and (changed.difference <> 0 or v.options = '[]' and $3 <> v.sku))
-           select id from changed"#,
-        id.0,
-        version,
-        change.sku,
-        change.title,
-        change.slug,
-        change.short_description,
-        change.description,
-        change.full_story,
-        change.price_minor,
-        change.compare_at_minor.is_some(),
-        change.compare_at_minor.flatten(),
-        change.category_id.is_some(),
-        change.category_id.flatten().map(|id| id.0),
-        change.tags.as_deref(),
-        change.weave_origin,
-        change.care_instructions,
-        change.dispatch_time,
-        change.is_featured,
-        change.is_limited,
-        change.is_active,
-        now,
-    )
-    .fetch_optional(c)
-    .await?;
-    Ok(updated.is_some())
-}
-
-/// Takes a product off sale for good; orders keep pointing at it. False when it is gone already.
-pub(super) async fn archive_product(c: &mut PgConnection, id: ProductId, now: DateTime<Utc>) -> sqlx::Result<bool> {
-    let archived = sqlx::query!(
-        "update products set archived_at = $2, is_active = false, updated_at = $2, version = version + 1
-         where id = $1 and archived_at is null",
-        id.0,
-        now,
-    )
-    .execute(c)
-    .await?;
-    Ok(archived.rows_affected() == 1)
 }
 
 #[derive(Debug)]
@@ -317,50 +230,6 @@ pub(super) async fn find_imported(
 
 pub(super) async fn count_products(c: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar!(r#"select count(*) as "count!" from products"#).fetch_one(c).await
-}
-
-#[derive(Debug)]
-pub(super) struct CategoryRow {
-    pub id: CategoryId,
-    pub parent_id: Option<CategoryId>,
-    pub name: String,
-    pub slug: String,
-    pub position: i32,
-    pub products: i64,
-}
-
-pub(super) async fn list_categories(c: &mut PgConnection) -> sqlx::Result<Vec<CategoryRow>> {
-    sqlx::query_as!(
-        CategoryRow,
-        r#"select c.id as "id: CategoryId", c.parent_id as "parent_id: CategoryId", c.name, c.slug, c.position,
-                  (select count(*) from products p
-                   where p.category_id = c.id and p.archived_at is null and p.is_active) as "products!"
-           from categories c order by c.position, c.name, c.id limit 1000"#,
-    )
-    .fetch_all(c)
-    .await
-}
-
-pub(super) async fn insert_category(
-    c: &mut PgConnection,
-    id: CategoryId,
-    parent: Option<CategoryId>,
-    name: &str,
-    slug: &str,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into categories (id, parent_id, name, slug, position, created_at)
-         values ($1, $2, $3, $4, (select coalesce(max(position) + 1, 0) from categories), $5)",
-        id.0,
-        parent.map(|id| id.0),
-        name,
-        slug,
-        now,
-    )
-    .execute(c)
-    .await?;
-    Ok(())
 }
 
 /// The category with this slug, made if it is not there.

@@ -6,6 +6,7 @@
 mod store;
 
 pub use store::{
-    Level, NewLevel, commit_reservations, extend_reservations, ledger_faults, orders_with_expired_reservations,
-    products_of_order, receive, release_expired, release_reservations, take_for_late_payment,
+    Level, NewLevel, commit_reservations, extend_reservations, ledger_faults, lock_levels_of,
+    orders_with_expired_reservations, products_of_order, receive, release_expired, release_reservations,
+    take_for_late_payment,
 };

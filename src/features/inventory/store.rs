@@ -161,6 +161,23 @@ pub async fn take_for_late_payment(c: &mut PgConnection, order: OrderId, now: Da
     Ok(extend_reservations(&mut *c, order, now, now).await? && commit_reservations(c, order, now).await? > 0)
 }
 
+/// Locks the levels of all that these orders hold, so that they can be freed one after the other.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_levels_of(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<()> {
+    let ids: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "select variant_id from stock_levels
+         where variant_id in (select variant_id from reservations where order_id = any($1) and status = 'held')
+         order by variant_id for update",
+        &ids,
+    )
+    .fetch_all(c)
+    .await?;
+    Ok(())
+}
+
 /// Orders that hold stock longer than they may, at most `limit`.
 ///
 /// # Errors

@@ -192,11 +192,11 @@ fn a_password_mail_says_how_long_its_link_works() {
 fn a_lock_mail_says_how_it_came_and_how_long_it_holds() {
     let mail = rendered(&locked("Ama", 5, 15));
     assert_eq!(mail.subject, "Your AGAPE LOOKS account is locked for 15 minutes");
-    for fact in ["5 wrong passwords", "15 minutes"] {
+    for fact in ["5 failed sign-ins", "15 minutes"] {
         assert!(mail.text.contains(fact) && mail.html.contains(fact), "{fact} in {}", mail.text);
     }
     let mail = rendered(&locked("Ama", 1, 60));
-    for fact in ["1 wrong password ", "1 hour"] {
+    for fact in ["1 failed sign-in ", "1 hour"] {
         assert!(mail.text.contains(fact) && mail.html.contains(fact), "{fact} in {}", mail.text);
     }
 }

@@ -16,8 +16,8 @@ use crate::platform::ids::{OrderId, UserId};
 
 pub use model::{Event, Order, OrderItem, PaymentMethod, ShippingMethod, Status};
 pub use store::{
-    LockedOrder, Move, buyers, find, keep_for_review, lock, lock_of_person, move_status, overdue, pseudonymise,
-    record_event,
+    LockedOrder, Move, buyers, find, is_erased, keep_for_review, lock, lock_of_person, move_status, overdue,
+    pseudonymise, record_event, sold_since,
 };
 
 /// The orders of a person as the API shows them, with their timelines, for him to take away. At most 10,000.

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use super::model::{Event, Order, OrderItem, PaymentMethod, ShippingMethod, Status};
 use crate::platform::db::begin_erasing;
-use crate::platform::ids::{CartId, OrderId, UserId};
+use crate::platform::ids::{CartId, OrderId, ProductId, UserId};
 
 /// An order with its lines, as one row.
 struct Row {
@@ -151,6 +151,18 @@ pub struct LockedOrder {
     pub total_minor: i64,
     /// When it is given up.
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl LockedOrder {
+    /// Whether the buyer was erased.
+    pub fn is_erased(&self) -> bool {
+        is_erased(&self.email)
+    }
+}
+
+/// Whether an order's address is one that [`pseudonymise`] gave it.
+pub fn is_erased(email: &str) -> bool {
+    email.ends_with("@erased.invalid")
 }
 
 /// Locks an order. Whoever changes an order, its reservations or its payments locks it first.
@@ -337,4 +349,20 @@ pub async fn buyers(
             .fetch_all(c)
             .await?;
     Ok((accounts, guests))
+}
+
+/// Units of each product in paid orders that were placed since then.
+///
+/// # Errors
+/// The database's.
+pub async fn sold_since(c: &mut PgConnection, since: DateTime<Utc>) -> sqlx::Result<Vec<(ProductId, i64)>> {
+    let sold = sqlx::query!(
+        r#"select i.product_id as "id: ProductId", sum(i.quantity)::bigint as "units!"
+           from orders o join order_items i on i.order_id = o.id
+           where o.placed_at >= $1 and o.paid_at is not null group by i.product_id"#,
+        since,
+    )
+    .fetch_all(c)
+    .await?;
+    Ok(sold.into_iter().map(|row| (row.id, row.units)).collect())
 }

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub use store::export;
+pub use store::{export, sweep_visitors};
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {

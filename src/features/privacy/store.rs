@@ -93,3 +93,19 @@ pub async fn export(c: &mut PgConnection, user: UserId) -> sqlx::Result<Value> {
     .fetch_one(c)
     .await
 }
+
+/// Removes answers of visitors that are older than `before`, at most `limit`. Gives how many.
+///
+/// # Errors
+/// The database's.
+pub async fn sweep_visitors(c: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
+    let removed = sqlx::query!(
+        "delete from consents where id in
+           (select id from consents where visitor_id is not null and at < $1 order by at limit $2)",
+        before,
+        limit,
+    )
+    .execute(c)
+    .await?;
+    Ok(removed.rows_affected())
+}

@@ -58,6 +58,11 @@ impl Job<App> for ProcessWebhook {
             outcome => ("processed", format!("{outcome:?}")),
         };
         store::finish(&mut *app.db.acquire().await?, self.event_id, status, &outcome, app.clock.now()).await?;
+        if let Some(reference) = event.reference()
+            && settle::is_of_erased_buyer(app, reference).await?
+        {
+            store::erase_bodies(&mut *app.db.acquire().await?, &[reference.to_owned()]).await?;
+        }
         Ok(())
     }
 }

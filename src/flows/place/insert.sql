@@ -3,9 +3,13 @@ with want as (
                        $8::bigint[], $9::int[], $10::bigint[], $11::bigint[]) with ordinality
     as w (id, product_id, variant_id, sku, title, variant_name, image_url, price, quantity, total, tax,
           position)),
+-- Before the stock, as an erasure locks them: an account that is being erased orders nothing.
+person as (
+  select from users where id = $16 and erased_at is null for share),
 locked as (
   select variant_id, on_hand - reserved as available from stock_levels
-  where variant_id = any($3) order by variant_id for update),
+  where variant_id = any($3) and ($16::uuid is null or exists (select from person))
+  order by variant_id for update),
 short as (
   select w.variant_id, coalesce(l.available, 0) as available
   from want w left join locked l using (variant_id) where coalesce(l.available, 0) < w.quantity),
@@ -47,6 +51,7 @@ noted as (
   insert into order_events (order_id, type, to_status, actor_type, actor_id, at)
   select id, 'placed', $18, 'customer', $16, $12 from placed)
 select (select number from placed) as number,
+       $16::uuid is not null and not exists (select from person) as "gone!",
        (select enqueue_job($31, $32, $33) from placed) as job,
        array(select variant_id from short order by variant_id) as "short!: Vec<VariantId>",
        array(select available from short order by variant_id) as "available!: Vec<i32>"

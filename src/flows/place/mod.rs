@@ -104,9 +104,7 @@ pub async fn place(
         };
         let mut order = draft(app, &request, cart, &lines, now)?;
         if let (true, Some(user)) = (order.email.is_empty(), order.user_id) {
-            order.email = auth::email_of(&mut connection, user)
-                .await?
-                .ok_or_else(|| Error::Unauthenticated("This account does not exist any more.".into()))?;
+            order.email = auth::email_of(&mut connection, user).await?.ok_or_else(Error::gone)?;
         }
         let new = NewOrder {
             cart_version: cart.map(|(_, version)| version),
@@ -178,6 +176,7 @@ fn written(outcome: Outcome, new: &NewOrder, view: impl Fn(&Order) -> serde_json
             let order = Order { number, ..new.order.clone() };
             Written::Placed { body: view(&order).map_err(Error::internal)? }
         }
+        Outcome::Gone => return Err(Error::gone()),
         Outcome::Short(short) => Written::Short(short),
         Outcome::Stale => Written::Stale,
     })

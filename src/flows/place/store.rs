@@ -63,6 +63,8 @@ pub(super) struct NewOrder {
 pub(super) enum Outcome {
     /// Everything is written.
     Placed { number: String },
+    /// Nothing is written: the account was erased.
+    Gone,
     /// Nothing is written: these variants have only so many available.
     Short(Vec<(VariantId, i32)>),
     /// Nothing is written: a price, an offer or the cart is not as it was read.
@@ -131,6 +133,7 @@ pub(super) async fn insert(c: &mut PgConnection, new: &NewOrder, now: DateTime<U
     .ok_or(sqlx::Error::RowNotFound)?;
     Ok(match row.number {
         Some(number) => Outcome::Placed { number },
+        None if row.gone => Outcome::Gone,
         None if row.short.is_empty() => Outcome::Stale,
         None => Outcome::Short(row.short.into_iter().zip(row.available).collect()),
     })

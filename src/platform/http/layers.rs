@@ -42,6 +42,10 @@ pub struct Outer {
     pub trusted_proxies: Vec<Network>,
     /// How long a request may take.
     pub timeout: Duration,
+    /// Routes whose bodies are large.
+    pub slow_routes: &'static [&'static str],
+    /// How long a request to one of them may take.
+    pub slow_timeout: Duration,
     /// Bytes of a body.
     pub body_limit: usize,
     /// Whether to demand HTTPS of browsers.
@@ -100,7 +104,9 @@ async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Respons
         parts.extensions.insert(BodyLimit(outer.body_limit));
         let request = Request::from_parts(parts, body);
         let handled = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(next.run(request)));
-        let response = match tokio::time::timeout(outer.timeout, handled).await {
+        let is_slow = route.as_ref().is_some_and(|route| outer.slow_routes.contains(&route.as_str()));
+        let limit = if is_slow { outer.slow_timeout } else { outer.timeout };
+        let response = match tokio::time::timeout(limit, handled).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => {
                 let text = panic
@@ -110,9 +116,7 @@ async fn serve(outer: &Outer, request: Request, next: Next, id: &str) -> Respons
                     .unwrap_or_default();
                 Error::internal(anyhow::anyhow!("panic: {text}")).into_response()
             }
-            Err(_) => {
-                Error::Unavailable(anyhow::anyhow!("the request took longer than {:?}", outer.timeout)).into_response()
-            }
+            Err(_) => Error::Unavailable(anyhow::anyhow!("the request took longer than {limit:?}")).into_response(),
         };
         let status = response.status();
         let elapsed = started.elapsed();

@@ -38,6 +38,10 @@ impl TestApp {
         self.call(reqwest::Method::POST, path)
     }
 
+    pub fn put(&self, path: &str) -> Call {
+        self.call(reqwest::Method::PUT, path)
+    }
+
     pub fn patch(&self, path: &str) -> Call {
         self.call(reqwest::Method::PATCH, path)
     }
@@ -63,6 +67,27 @@ impl Call {
     /// A body as it is, with the content type of JSON.
     pub fn raw(self, body: impl Into<reqwest::Body>) -> Self {
         Self(self.0.header("content-type", "application/json").body(body))
+    }
+
+    /// A body of another content type.
+    pub fn bytes(self, content_type: &str, body: impl Into<reqwest::Body>) -> Self {
+        Self(self.0.header("content-type", content_type).body(body))
+    }
+
+    /// A form with files: name, file name, declared type, content. A part without a file name is a text.
+    pub fn multipart(self, parts: &[(&str, &str, &str, &[u8])]) -> Self {
+        let mut body = Vec::new();
+        for (name, file, content_type, content) in parts {
+            body.extend(format!("--agape\r\nContent-Disposition: form-data; name=\"{name}\"").bytes());
+            if !file.is_empty() {
+                body.extend(format!("; filename=\"{file}\"\r\nContent-Type: {content_type}").bytes());
+            }
+            body.extend(b"\r\n\r\n");
+            body.extend(*content);
+            body.extend(b"\r\n");
+        }
+        body.extend(b"--agape--\r\n");
+        self.bytes("multipart/form-data; boundary=agape", body)
     }
 
     pub fn form(self, body: &'static str) -> Self {

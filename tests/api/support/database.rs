@@ -1,5 +1,6 @@
 //! Databases for tests, cloned from one migrated template on one private server.
 
+use agape::platform::crypto::sha256;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 
@@ -29,9 +30,14 @@ fn url_of(name: &str) -> String {
     url.to_string()
 }
 
-/// The name of the template, made by whichever test comes first.
+/// The name of the template, made by whichever test comes first. Other migrations make another one, so that a server may
+/// serve several checkouts.
 async fn template() -> String {
-    let name = "agape_template".to_owned();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let all: Vec<u8> = files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
+    let name = format!("agape_template_{}", hex::encode(&sha256(&all)[..8]));
     let mut admin = connect("postgres").await;
     // Tests run in processes of their own, so the lock is the server's.
     admin.execute("select pg_advisory_lock(4711)").await.unwrap();

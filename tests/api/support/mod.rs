@@ -2,7 +2,9 @@
 
 mod client;
 mod database;
+pub mod pictures;
 mod redis;
+mod s3;
 mod seed;
 mod smtp;
 
@@ -24,6 +26,7 @@ use tokio::task::JoinHandle;
 pub use client::{Answer, Call};
 pub use database::{TestDatabase, connect};
 pub use redis::TestRedis;
+pub use s3::{FakeS3, Fault};
 pub use seed::{PASSWORD, Product, address, charge_success};
 pub use smtp::FakeSmtp;
 
@@ -121,6 +124,11 @@ impl TestApp {
             let _ = stop.send(());
             server.await.unwrap().unwrap();
         }
+    }
+
+    /// Where this shop keeps its files.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
     }
 
     /// Waits until `look` gives a value, and fails after a minute.

@@ -1,7 +1,7 @@
 //! The sandbox's state: in memory, and in a file if there is one.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -100,6 +100,11 @@ fn save(state: &State, file: &Path) -> io::Result<()> {
     }
     let mut draft = file.as_os_str().to_owned();
     draft.push(".tmp");
-    fs::write(&draft, json)?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    // Buyers' addresses are in it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(&draft)?.write_all(&json)?;
     fs::rename(&draft, file)
 }

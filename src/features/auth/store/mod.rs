@@ -220,10 +220,12 @@ pub(super) async fn insert_email_token(
     Ok(())
 }
 
-/// Uses the token up and marks the address verified, in one statement; of two at once, one gets the user.
+/// Uses the token up and marks the address verified, in one statement; of two at once, one gets the user. Where `signed_in`
+/// is the same account, its owner is proven too.
 pub(super) async fn verify_email(
     c: &mut PgConnection,
     hash: &[u8],
+    signed_in: Option<UserId>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<UserId>> {
     sqlx::query_scalar!(
@@ -231,11 +233,14 @@ pub(super) async fn verify_email(
              update email_tokens set used_at = $2
              where token_hash = $1 and purpose = 'verify_email' and used_at is null and expires_at > $2
              returning user_id)
-           update users set email_verified_at = coalesce(email_verified_at, $2), updated_at = $2
+           update users set email_verified_at = coalesce(email_verified_at, $2), updated_at = $2,
+                            owner_proven_at = case when users.id = $3 then coalesce(owner_proven_at, $2)
+                                                   else owner_proven_at end
            from used where users.id = used.user_id
            returning users.id as "id: UserId""#,
         hash,
         now,
+        signed_in.map(|id| id.0),
     )
     .fetch_optional(c)
     .await
@@ -260,7 +265,8 @@ pub(super) async fn reset_token_owner(
     .await
 }
 
-/// Uses the token up. Whoever opened the mail has proven the address. Of two at once, one gets true.
+/// Uses the token up. Whoever opened the mail has proven the address, and takes the account over: a second factor that was
+/// turned on before anybody had proven it is not his, and goes. Of two at once, one gets true.
 pub(super) async fn use_reset_token(
     c: &mut PgConnection,
     hash: &[u8],
@@ -279,9 +285,19 @@ pub(super) async fn use_reset_token(
     if used.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query!("update users set email_verified_at = coalesce(email_verified_at, $2) where id = $1", user.0, now,)
-        .execute(c)
-        .await?;
+    let was_proven = sqlx::query_scalar!(
+        r#"update users u
+           set email_verified_at = coalesce(u.email_verified_at, $2), owner_proven_at = coalesce(u.owner_proven_at, $2)
+           from users before where u.id = $1 and before.id = u.id
+           returning before.email_verified_at is not null as "was_proven!""#,
+        user.0,
+        now,
+    )
+    .fetch_one(&mut *c)
+    .await?;
+    if !was_proven {
+        two_factor::disable(c, user, now).await?;
+    }
     Ok(true)
 }
 
@@ -332,19 +348,35 @@ pub struct Person {
     pub id: UserId,
     /// The address.
     pub email: String,
-    /// Whether it was proven, so that what was done under it without an account is this person's too.
-    pub verified: bool,
+    /// Whether this person reads the mails of the address, so that what was done under it without an account is his too.
+    pub owner_proven: bool,
 }
 
-/// Locks the account of a person who is not erased.
+/// Locks the account of a person who is not erased: until the transaction ends nothing can be written for it (the
+/// triggers `…_of_live_accounts` wait).
 ///
 /// # Errors
 /// The database's.
 pub async fn lock_person(c: &mut PgConnection, id: UserId) -> sqlx::Result<Option<Person>> {
     sqlx::query_as!(
         Person,
-        r#"select id as "id: UserId", email, email_verified_at is not null as "verified!"
+        r#"select id as "id: UserId", email, owner_proven_at is not null as "owner_proven!"
            from users where id = $1 and erased_at is null for no key update"#,
+        id.0,
+    )
+    .fetch_optional(c)
+    .await
+}
+
+/// A person who is not erased, and will not be until the transaction ends.
+///
+/// # Errors
+/// The database's.
+pub async fn hold_person(c: &mut PgConnection, id: UserId) -> sqlx::Result<Option<Person>> {
+    sqlx::query_as!(
+        Person,
+        r#"select id as "id: UserId", email, owner_proven_at is not null as "owner_proven!"
+           from users where id = $1 and erased_at is null for share"#,
         id.0,
     )
     .fetch_optional(c)
@@ -385,7 +417,7 @@ pub async fn forgettable(
 ) -> sqlx::Result<Vec<Person>> {
     sqlx::query_as!(
         Person,
-        r#"select id as "id: UserId", email, email_verified_at is not null as "verified!" from users
+        r#"select id as "id: UserId", email, owner_proven_at is not null as "owner_proven!" from users
            where role = 'customer' and erased_at is null and ($3::uuid is null or id > $3)
              and (email_verified_at is null and greatest(created_at, last_seen_at) < $1
                   or greatest(created_at, last_seen_at) < $2)
@@ -438,7 +470,8 @@ pub async fn delete_user(c: &mut PgConnection, id: UserId) -> sqlx::Result<()> {
 pub async fn pseudonymise_user(c: &mut PgConnection, id: UserId, now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "update users
-         set email = 'erased-' || id || '@erased.invalid', email_verified_at = null, password_hash = '!',
+         set email = 'erased-' || id || '@erased.invalid', email_verified_at = null, owner_proven_at = null,
+             password_hash = '!',
              name = 'Erased', phone = null, role = 'customer', failed_logins = 0, locked_until = null,
              totp_enabled_at = null, totp_secret = null, totp_last_step = null, suspended_at = null,
              suspended_reason = null, last_seen_at = null, erased_at = $2, updated_at = $2

@@ -1,0 +1,155 @@
+//! SQL of the search.
+
+use sqlx::{PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::{COUNTED, push_where};
+use crate::features::catalog::listing::{Filter, Matching, Search};
+
+/// Turns words into a query: each is a stem or the beginning of a word, and all must be there. A text that is the beginning
+/// of a sku finds its products too.
+pub(in crate::features::catalog::listing) async fn matching(
+    c: &mut PgConnection,
+    search: &Search,
+) -> sqlx::Result<Matching> {
+    let mut query = QueryBuilder::new("select (");
+    for (i, word) in search.words.iter().enumerate() {
+        if i > 0 {
+            query.push(" && ");
+        }
+        // Quoted after folding, because folding makes colons and apostrophes out of some letters.
+        query.push("(plainto_tsquery('english', fold(").push_bind(word.clone());
+        query.push(")) || to_tsquery('simple', quote_literal(fold(").push_bind(word.clone()).push(")) || ':*'))");
+    }
+    query.push(")::text, array(select product_id from variants where archived_at is null and lower(sku) like ");
+    let sku = search.text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let sku = if search.text.chars().count() < 3 || sku.contains(' ') { String::new() } else { sku + "%" };
+    query.push_bind(sku).push(" limit 50)");
+    let (query, skus): (String, Vec<Uuid>) = query.build_query_as().fetch_one(c).await?;
+    Ok(Matching::Words { query, skus })
+}
+
+/// The condition that a product matches.
+pub(super) fn push_matching(query: &mut QueryBuilder<Postgres>, matching: &Matching) {
+    match matching {
+        Matching::Words { query: words, skus } if skus.is_empty() => {
+            query.push(" and p.search @@ ").push_bind(words.clone()).push("::tsquery");
+        }
+        Matching::Words { query: words, skus } => {
+            query.push(" and (p.search @@ ").push_bind(words.clone()).push("::tsquery or p.id = any(");
+            query.push_bind(skus.clone()).push("))");
+        }
+        Matching::Alike(text) => {
+            query.push(" and fold(").push_bind(text.clone()).push(") <% fold(p.title)");
+        }
+    }
+}
+
+/// The matches by how well they match, to follow `from`. Of more than [`COUNTED`], some of them are ranked.
+pub(super) fn push_ranked(query: &mut QueryBuilder<Postgres>, filter: &Filter, matching: &Matching) {
+    query.push("(select id, created_at, price_minor, title, popularity, search from products p");
+    push_where(query, filter, Some(matching));
+    query.push(" limit ").push_bind(COUNTED).push(") p order by ");
+    match matching {
+        Matching::Words { query: words, skus } => {
+            if !skus.is_empty() {
+                query.push("p.id = any(").push_bind(skus.clone()).push(") desc, ");
+            }
+            query.push("ts_rank('{0.02, 0.1, 0.4, 1.0}', p.search, ").push_bind(words.clone()).push("::tsquery)");
+            // Of two titles with the word, the one that says less beside it.
+            query.push(" * (1 + 1.0 / (1 + length(p.title))) desc, p.popularity desc, p.id desc");
+        }
+        Matching::Alike(text) => {
+            query.push("word_similarity(fold(").push_bind(text.clone());
+            query.push("), fold(p.title)) desc, length(p.title), p.id desc");
+        }
+    }
+}
+
+/// For each word, the one that was probably meant, if the shop has no word that begins like it: one or two letters wrong,
+/// missing, too many or swapped.
+pub(in crate::features::catalog::listing) async fn corrections(
+    c: &mut PgConnection,
+    words: &[String],
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"select coalesce(meant.word, typed.word) as "word!"
+           from unnest($1::text[]) with ordinality typed (word, place)
+           cross join lateral (select fold(typed.word) as word, length(fold(typed.word)) as letters) f
+           left join lateral (
+             select k.word from search_words k
+             where f.letters between 3 and 40 and length(k.word) between f.letters - 2 and f.letters + 2
+               and levenshtein_less_equal(k.word, f.word, case when f.letters = 3 then 1 else 2 end)
+                   <= case when f.letters = 3 then 1 else 2 end
+               and not exists (select from search_words s where s.word like replace(f.word, '_', '\_') || '%')
+             order by levenshtein(k.word, f.word) - similarity(k.word, f.word), left(k.word, 1) <> left(f.word, 1), k.word
+             limit 1) meant on true
+           order by typed.place"#,
+        words,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// Words of the shop that look like one of these, the likest first.
+pub(in crate::features::catalog::listing) async fn alike(
+    c: &mut PgConnection,
+    words: &[String],
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"select word as "word!" from (
+             select k.word, max(similarity(k.word, fold(typed.word))) as likeness
+             from unnest($1::text[]) typed (word) join search_words k on k.word % fold(typed.word)
+             group by k.word) found
+           order by likeness desc, word limit 5"#,
+        words,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// Words that begin like this one, short ones first.
+pub(in crate::features::catalog::listing) async fn completions(
+    c: &mut PgConnection,
+    word: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "select word from search_words where word like replace(fold($1), '_', '\\_') || '%'
+         order by length(word), word limit $2",
+        word,
+        limit,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// What was found in a product, between U+E000 and U+E001.
+#[derive(Debug)]
+pub(in crate::features::catalog::listing) struct Marked {
+    pub id: Uuid,
+    pub title: String,
+    pub text: String,
+}
+
+/// Title and the best piece of the texts of these products, with the words of the search marked.
+pub(in crate::features::catalog::listing) async fn marked(
+    c: &mut PgConnection,
+    ids: &[Uuid],
+    query: &str,
+) -> sqlx::Result<Vec<Marked>> {
+    sqlx::query_as!(
+        Marked,
+        r#"select p.id,
+                  ts_headline('shop', p.title, q.q, 'HighlightAll=true, StartSel="' || E'\uE000' || '", StopSel="'
+                    || E'\uE001' || '"') as "title!",
+                  ts_headline('shop', left(p.short_description || ' ' || p.description, 5000), q.q,
+                    'MaxFragments=1, MinWords=8, MaxWords=24, StartSel="' || E'\uE000' || '", StopSel="' || E'\uE001'
+                    || '"') as "text!"
+           from products p, (select $2::text::tsquery as q) q where p.id = any($1)"#,
+        ids,
+        query,
+    )
+    .fetch_all(c)
+    .await
+}

@@ -1,0 +1,355 @@
+//! Keeping products.
+
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+
+use super::keyed::{self, Begun, Keyed};
+use super::model::{ImageType, OptionValue, ProductView, StaffProductView};
+use super::rules::RESERVED_PRODUCTS;
+use super::service::{ProductData, refusal};
+use super::store::staff::{self, Filter, ProductChange};
+use super::store::{self, NewImage, ProductFields, VariantFields, slugs, variants};
+use crate::app::App;
+use crate::features::audit;
+use crate::features::auth::Identity;
+use crate::features::inventory::{self, NewLevel};
+use crate::platform::error::{Error, FieldError, Result};
+use crate::platform::http::RequestMeta;
+use crate::platform::idempotency;
+use crate::platform::ids::{CategoryId, ProductId};
+use crate::platform::page::{Page, Pagination};
+use crate::platform::text::slugify;
+
+/// How often a made slug may be taken meanwhile by somebody who chose it.
+const TRIES: usize = 3;
+
+/// What is said to whom somebody else was faster than.
+pub(super) fn stale() -> Error {
+    Error::conflict("Somebody else has changed this product meanwhile. Load it again and repeat your change.")
+}
+
+pub(super) async fn list(app: &App, filter: &Filter<'_>, page: Page) -> Result<(Vec<StaffProductView>, Pagination)> {
+    let (rows, total) = staff::list(&mut *app.db.acquire().await?, filter, page).await?;
+    Ok((
+        rows.into_iter().map(|row| StaffProductView::new(row, &app.config.public_url(), &app.media)).collect(),
+        page.of(total),
+    ))
+}
+
+pub(super) async fn get(app: &App, id: ProductId) -> Result<StaffProductView> {
+    load(app, &mut *app.db.acquire().await?, id).await
+}
+
+/// A product of whatever status, with what only staff are told.
+pub(super) async fn load(app: &App, c: &mut PgConnection, id: ProductId) -> Result<StaffProductView> {
+    let mut row = store::find(c, Some(id), "", true).await?.ok_or(Error::NotFound("The product"))?;
+    for stored in variants::of_product(c, id).await? {
+        if let Some(variant) = row.variants.iter_mut().find(|variant| variant.id == stored.id) {
+            variant.barcode = stored.barcode;
+            variant.weight_grams = stored.weight_grams;
+        }
+    }
+    Ok(StaffProductView::new(row, &app.config.public_url(), &app.media))
+}
+
+/// The same, unless it is archived.
+pub(super) async fn load_kept(app: &App, c: &mut PgConnection, id: ProductId) -> Result<StaffProductView> {
+    let view = load(app, c, id).await?;
+    if view.is_archived() { Err(Error::NotFound("The product")) } else { Ok(view) }
+}
+
+#[derive(Debug)]
+pub(super) struct NewProduct {
+    pub sku: String,
+    pub title: String,
+    pub slug: Option<String>,
+    pub short_description: String,
+    pub description: String,
+    pub full_story: String,
+    pub price_minor: i64,
+    pub compare_at_minor: Option<i64>,
+    pub category_id: Option<CategoryId>,
+    pub vendor: Option<String>,
+    pub tags: Vec<String>,
+    pub weight_grams: Option<i32>,
+    pub width: Option<f64>,
+    pub length: Option<f64>,
+    pub dimension_unit: String,
+    pub weave_origin: String,
+    pub care_instructions: String,
+    pub dispatch_time: String,
+    pub is_featured: bool,
+    pub is_limited: bool,
+    pub is_active: bool,
+    pub metadata: Value,
+    pub images: Vec<(String, String, ImageType)>,
+    pub variants: Vec<NewVariant>,
+    /// Stock of a product without variants.
+    pub inventory: i32,
+}
+
+#[derive(Debug)]
+pub(super) struct NewVariant {
+    pub sku: String,
+    pub options: Vec<OptionValue>,
+    pub price_minor: i64,
+    pub compare_at_minor: Option<i64>,
+    pub inventory: i32,
+    pub image_url: Option<String>,
+}
+
+pub(super) async fn create(
+    app: &App,
+    actor: &Identity,
+    meta: &RequestMeta,
+    new: &NewProduct,
+    key: Option<idempotency::Request>,
+) -> Result<Keyed> {
+    let mut tries = 1;
+    loop {
+        match try_to_create(app, actor, meta, new, key.as_ref()).await {
+            Err(Error::Conflict { details, .. })
+                if new.slug.is_none() && tries < TRIES && details.iter().any(|fault| fault.field == "slug") =>
+            {
+                tries += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn try_to_create(
+    app: &App,
+    actor: &Identity,
+    meta: &RequestMeta,
+    new: &NewProduct,
+    key: Option<&idempotency::Request>,
+) -> Result<Keyed> {
+    let mut tx = match keyed::begin(app, key, app.clock.now()).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = create_in(&mut tx, app, (actor, meta), new, key).await;
+    let (id, answer) = keyed::end(tx, done).await?;
+    app.product_cache.forget(&[id]).await;
+    Ok(answer)
+}
+
+async fn create_in(
+    tx: &mut PgConnection,
+    app: &App,
+    (actor, meta): (&Identity, &RequestMeta),
+    new: &NewProduct,
+    key: Option<&idempotency::Request>,
+) -> Result<(ProductId, Keyed)> {
+    let now = app.clock.now();
+    let slug = match &new.slug {
+        Some(slug) => slug.clone(),
+        None => {
+            let base = slugify(&new.title);
+            if base.is_empty() {
+                return Err(Error::field(
+                    "slug",
+                    "is required, because the title has no letter from a to z and no digit",
+                ));
+            }
+            slugs::free_of_products(tx, &base, RESERVED_PRODUCTS.contains(&base.as_str()))
+                .await?
+                .ok_or_else(|| Error::conflict("Too many products have this title. Choose a slug."))?
+        }
+    };
+    let fields = ProductFields {
+        id: ProductId::new(),
+        sku: &new.sku,
+        import_handle: None,
+        import_hash: None,
+        title: &new.title,
+        slug: &slug,
+        short_description: &new.short_description,
+        description: &new.description,
+        full_story: &new.full_story,
+        currency: &app.config.store.currency,
+        price_minor: new.price_minor,
+        compare_at_minor: new.compare_at_minor,
+        category_id: new.category_id,
+        vendor: new.vendor.as_deref(),
+        tags: &new.tags,
+        weight_grams: new.weight_grams,
+        width: new.width,
+        length: new.length,
+        dimension_unit: &new.dimension_unit,
+        weave_origin: &new.weave_origin,
+        care_instructions: &new.care_instructions,
+        dispatch_time: &new.dispatch_time,
+        is_featured: new.is_featured,
+        is_limited: new.is_limited,
+        is_active: new.is_active,
+        metadata: &new.metadata,
+    };
+    let id = store::upsert_product(tx, &fields, now).await.map_err(refusal)?;
+    let urls: Vec<String> = new.images.iter().map(|(url, ..)| app.media.stored_url(url)).collect();
+    let images: Vec<_> =
+        new.images.iter().zip(&urls).map(|((_, alt, kind), url)| NewImage { url, alt, kind: kind.as_str() }).collect();
+    store::replace_images(tx, id, &images).await?;
+    add_variants(app, tx, id, new).await?;
+    let view = load(app, tx, id).await?.product;
+    let after = json!(view);
+    let answer = keyed::answer(tx, key, 201, ProductData { product: view }, now).await?;
+    record(tx, app, Deed { actor, meta, action: "product.create", id }, None, Some(after)).await?;
+    Ok((id, answer))
+}
+
+/// The variants of a new product, with their first stock.
+async fn add_variants(app: &App, tx: &mut PgConnection, id: ProductId, new: &NewProduct) -> Result<()> {
+    let now = app.clock.now();
+    let only = [NewVariant {
+        sku: new.sku.clone(),
+        options: Vec::new(),
+        price_minor: new.price_minor,
+        compare_at_minor: new.compare_at_minor,
+        inventory: new.inventory,
+        image_url: None,
+    }];
+    let variants = if new.variants.is_empty() { &only[..] } else { &new.variants[..] };
+    let pictures: Vec<Option<String>> =
+        variants.iter().map(|v| v.image_url.as_deref().map(|url| app.media.stored_url(url))).collect();
+    let rows: Vec<_> = variants
+        .iter()
+        .zip(&pictures)
+        .map(|(v, picture)| VariantFields {
+            sku: &v.sku,
+            options: json!(v.options),
+            price_minor: v.price_minor,
+            compare_at_minor: v.compare_at_minor,
+            barcode: None,
+            weight_grams: None,
+            image_url: picture.as_deref(),
+        })
+        .collect();
+    let stored = store::upsert_variants(tx, id, &rows, now).await.map_err(refusal)?;
+    let taken: Vec<_> = (0..)
+        .zip(&rows)
+        .filter(|(_, row)| !stored.iter().any(|s| s.sku == row.sku))
+        .map(|(i, _): (usize, _)| {
+            let field = if new.variants.is_empty() { "sku".to_owned() } else { format!("variants[{i}].sku") };
+            FieldError::new(field, "is the sku of another product's variant")
+        })
+        .collect();
+    if !taken.is_empty() {
+        return Err(Error::Conflict { message: "Another product has a variant with this sku.".into(), details: taken });
+    }
+    let levels: Vec<_> = stored
+        .iter()
+        .filter_map(|s| {
+            let on_hand = variants.iter().find(|v| v.sku == s.sku)?.inventory;
+            Some(NewLevel { variant_id: s.id, on_hand })
+        })
+        .collect();
+    inventory::receive(tx, &levels, "initial", now).await?;
+    Ok(())
+}
+
+pub(super) async fn update(
+    app: &App,
+    actor: &Identity,
+    meta: &RequestMeta,
+    id: ProductId,
+    version: i32,
+    change: ProductChange,
+) -> Result<ProductView> {
+    let mut tx = app.db.begin().await?;
+    let before = load_kept(app, &mut tx, id).await?;
+    if !staff::update_product(&mut tx, id, version, &change, app.clock.now()).await.map_err(refusal)? {
+        return Err(stale());
+    }
+    let after = load(app, &mut tx, id).await?;
+    record_change(&mut tx, app, Deed { actor, meta, action: "product.update", id }, &before, &after).await?;
+    tx.commit().await?;
+    app.product_cache.forget(&[id]).await;
+    Ok(after.product)
+}
+
+/// Archives a product, whatever its version is when none is given.
+pub(super) async fn archive(
+    app: &App,
+    actor: &Identity,
+    meta: &RequestMeta,
+    id: ProductId,
+    version: Option<i32>,
+) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let before = load_kept(app, &mut tx, id).await?;
+    if !staff::archive_product(&mut tx, id, version, app.clock.now()).await? {
+        return Err(stale());
+    }
+    let after = load(app, &mut tx, id).await?;
+    record_change(&mut tx, app, Deed { actor, meta, action: "product.delete", id }, &before, &after).await?;
+    tx.commit().await?;
+    app.product_cache.forget(&[id]).await;
+    Ok(())
+}
+
+pub(super) async fn restore(app: &App, actor: &Identity, meta: &RequestMeta, id: ProductId) -> Result<ProductView> {
+    let mut tx = app.db.begin().await?;
+    let before = load(app, &mut tx, id).await?;
+    if !staff::restore_product(&mut tx, id, app.clock.now()).await? {
+        return Err(Error::conflict("This product is not archived."));
+    }
+    let after = load(app, &mut tx, id).await?;
+    record_change(&mut tx, app, Deed { actor, meta, action: "product.restore", id }, &before, &after).await?;
+    tx.commit().await?;
+    app.product_cache.forget(&[id]).await;
+    Ok(after.product)
+}
+
+/// Who did what to which product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deed<'a> {
+    pub actor: &'a Identity,
+    pub meta: &'a RequestMeta,
+    pub action: &'static str,
+    pub id: ProductId,
+}
+
+/// Puts what a deed changed on record.
+pub(super) async fn record_change(
+    tx: &mut PgConnection,
+    app: &App,
+    deed: Deed<'_>,
+    before: &StaffProductView,
+    after: &StaffProductView,
+) -> Result<()> {
+    let (before, after) = changed(&json!(before), &json!(after));
+    record(tx, app, deed, Some(before), Some(after)).await
+}
+
+pub(super) async fn record(
+    tx: &mut PgConnection,
+    app: &App,
+    deed: Deed<'_>,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> Result<()> {
+    let entry = audit::Entry {
+        actor: Some(deed.actor),
+        action: deed.action,
+        entity: "product",
+        entity_id: Some(deed.id.to_string()),
+        before,
+        after,
+    };
+    audit::record(tx, entry, deed.meta, app.clock.now()).await
+}
+
+/// The fields of two objects that differ, of each. When it was written is no change of its own.
+pub(super) fn changed(before: &Value, after: &Value) -> (Value, Value) {
+    let (mut old, mut new) = (Map::new(), Map::new());
+    for (name, value) in after.as_object().into_iter().flatten() {
+        let was = before.get(name).unwrap_or(&Value::Null);
+        if was != value && name != "updatedAt" {
+            old.insert(name.clone(), was.clone());
+            new.insert(name.clone(), value.clone());
+        }
+    }
+    (Value::Object(old), Value::Object(new))
+}

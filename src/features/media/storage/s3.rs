@@ -1,0 +1,84 @@
+//! Files in a bucket that speaks S3: Amazon's, MinIO, R2 and others. Each request is signed in its address (signature
+//! version 4), by this server or for a browser.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use reqwest::{Client, Method};
+use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
+use secrecy::ExposeSecret;
+
+use super::{Key, StorageError, answered, read};
+use crate::platform::config::Media as Config;
+
+/// How long a signed address of this server's own requests lives.
+const OWN: Duration = Duration::from_secs(60);
+
+/// A bucket.
+#[derive(Debug)]
+pub(in super::super) struct S3 {
+    client: Client,
+    bucket: Bucket,
+    credentials: Credentials,
+    public_url: Option<String>,
+}
+
+impl S3 {
+    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+        let endpoint = config.s3_endpoint.parse().context("media.s3_endpoint")?;
+        let style = if config.s3_path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
+        Ok(Self {
+            client: Client::builder()
+                .timeout(Duration::from_secs(config.timeout_seconds))
+                .redirect(reqwest::redirect::Policy::none())
+                .build()?,
+            bucket: Bucket::new(endpoint, style, config.s3_bucket.clone(), config.s3_region.clone())
+                .context("media.s3_bucket")?,
+            credentials: Credentials::new(&config.s3_access_key, config.s3_secret_key.expose_secret()),
+            public_url: Some(config.s3_public_url.trim_end_matches('/'))
+                .filter(|url| !url.is_empty())
+                .map(str::to_owned),
+        })
+    }
+
+    /// Where everybody reads a file, if the bucket or a network before it is open to all.
+    pub(in super::super) fn public_url(&self, key: &str) -> Option<String> {
+        self.public_url.as_ref().map(|base| format!("{base}/{key}"))
+    }
+
+    pub(super) async fn put(&self, key: Key, bytes: Bytes, content_type: &str) -> Result<(), StorageError> {
+        let key = key.to_string();
+        let mut action = self.bucket.put_object(Some(&self.credentials), &key);
+        action.headers_mut().insert("content-type", content_type);
+        let request = self
+            .client
+            .request(Method::PUT, action.sign(OWN))
+            .header("content-type", content_type)
+            .header("cache-control", "public, max-age=31536000, immutable")
+            .body(bytes);
+        answered(request.send().await).map(drop)
+    }
+
+    pub(in super::super) async fn get(&self, key: Key, limit: u64) -> Result<Bytes, StorageError> {
+        let url = self.bucket.get_object(Some(&self.credentials), &key.to_string()).sign(OWN);
+        read(answered(self.client.get(url).send().await)?, limit).await
+    }
+
+    pub(super) async fn remove(&self, key: Key) -> Result<(), StorageError> {
+        let url = self.bucket.delete_object(Some(&self.credentials), &key.to_string()).sign(OWN);
+        match answered(self.client.delete(url).send().await) {
+            Ok(_) | Err(StorageError::Missing) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An address to which a browser may send one file of this type and length; the signature covers both.
+    pub(in super::super) fn upload_url(&self, key: Key, content_type: &str, bytes: u64, valid: Duration) -> String {
+        let (key, length) = (key.to_string(), bytes.to_string());
+        let mut action = self.bucket.put_object(Some(&self.credentials), &key);
+        action.headers_mut().insert("content-length", length);
+        action.headers_mut().insert("content-type", content_type);
+        action.sign(valid).into()
+    }
+}
