@@ -187,8 +187,16 @@ fn a_pattern_fits() {
     assert!(!fits("order AGP1 at X!", "order AGP… at X") && !fits("y", "x") && !fits("xy", "x"));
 }
 
-const WELL_KNOWN: [&str; 7] =
-    ["AGAPE_ENV", "PORT", "DATABASE_URL", "PG_BIN", "REDIS_URL", "PAYSTACK_SECRET_KEY", "AGAPE_DATA_DIR"];
+const WELL_KNOWN: [&str; 8] = [
+    "AGAPE_ENV",
+    "PORT",
+    "DATABASE_URL",
+    "PG_BIN",
+    "REDIS_URL",
+    "PAYSTACK_SECRET_KEY",
+    "CLOUDINARY_URL",
+    "AGAPE_DATA_DIR",
+];
 
 #[test]
 fn every_variable_of_the_example_exists() {
