@@ -109,7 +109,10 @@ sections! {
     Cache { products: u64, product_seconds: u64, }
     Lists { limit: i64, max_limit: i64, }
     Inventory { low_stock: i32, }
-    Imports { max_bytes: usize, upload_seconds: u64, keep_days: i64, }
+    Imports {
+        max_bytes: usize, upload_seconds: u64, keep_days: i64, fetch_images: bool, image_max_bytes: usize,
+        image_seconds: u64, private_networks: Vec<crate::platform::network::Network>,
+    }
 }
 
 /// Where this process runs.

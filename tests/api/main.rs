@@ -17,6 +17,7 @@ mod database;
 mod docs;
 mod export;
 mod http;
+mod images;
 mod import;
 mod import_formats;
 mod imports;

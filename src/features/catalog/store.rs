@@ -1,6 +1,7 @@
 //! SQL of products and their parts.
 
 pub(super) mod export;
+pub(super) mod images;
 pub(super) mod import;
 pub(super) mod runs;
 
