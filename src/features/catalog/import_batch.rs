@@ -66,7 +66,7 @@ pub(super) async fn write(app: &App, tx: &mut PgConnection, products: &[&Importe
         outcomes.push(outcome);
     }
     // The first half lies on top, so that products are written in the order of the file.
-    let mut waiting: Vec<Range<usize>> = if items.is_empty() { Vec::new() } else { vec![0..items.len()] };
+    let mut waiting: Vec<Range<usize>> = std::iter::once(0..items.len()).filter(|range| !range.is_empty()).collect();
     while let Some(range) = waiting.pop() {
         sql::begin_part(tx).await?;
         let result = write_part(app, tx, &items[range.clone()], now).await;
