@@ -17,7 +17,7 @@ mod database;
 mod docs;
 mod export;
 mod http;
-mod images;
+mod image_fetches;
 mod import;
 mod import_formats;
 mod imports;

@@ -31,7 +31,7 @@ pub use import_service::{ImportReport, ImportSettings, Progress, import_products
 pub use media::routes as media_routes;
 pub use model::variant_name_of;
 pub use service::{count_products, front_page};
-pub use store::images::{WaitingImage, image_kept, image_not_kept, next_image_at, waiting_images};
+pub use store::fetches::{WaitingImage, image_kept, image_not_kept, next_image_at, waiting_images};
 pub use store::runs::sweep as sweep_imports;
 
 /// The routes under `/api/v1`.

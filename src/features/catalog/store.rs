@@ -1,7 +1,7 @@
 //! SQL of products and their parts.
 
 pub(super) mod export;
-pub(super) mod images;
+pub(super) mod fetches;
 pub(super) mod import;
 pub(super) mod runs;
 
