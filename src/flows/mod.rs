@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod erase;
 pub mod expire;
 pub mod export;
+pub mod fetch_images;
 pub mod order_mail;
 pub mod place;
 pub mod popularity;

@@ -126,7 +126,10 @@ sections! {
         s3_region: String, s3_bucket: String, s3_path_style: bool, s3_access_key: String, s3_secret_key: SecretString,
         s3_public_url: String,
     }
-    Imports { max_bytes: usize, upload_seconds: u64, keep_days: i64, }
+    Imports {
+        max_bytes: usize, upload_seconds: u64, keep_days: i64, fetch_images: bool, image_seconds: u64,
+        private_networks: Vec<crate::platform::network::Network>,
+    }
 }
 
 /// Where this process runs.

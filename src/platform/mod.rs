@@ -7,6 +7,7 @@ pub mod config;
 pub mod crypto;
 pub mod db;
 pub mod error;
+pub mod fetch;
 pub mod format;
 pub mod http;
 pub mod idempotency;

@@ -346,7 +346,7 @@ async fn of_many_pictures_ten_are_kept() {
     assert_eq!((counts(&report), report.images), ((1, 0, 0, 0), 10));
     let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
     assert_eq!((problem.row, problem.severity), (2, Severity::Warning));
-    assert_eq!(problem.message, "scarf has 13 pictures; the first 10 are kept");
+    assert_eq!(problem.message, "Scarf has 13 pictures; the first 10 are kept");
     let images = product(&shop, "scarf").await["images"].clone();
     assert_eq!((images.as_array().unwrap().len(), &images[9]["url"]), (10, &json!("https://cdn.example/9.jpg")));
 }

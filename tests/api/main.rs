@@ -18,6 +18,7 @@ mod database;
 mod docs;
 mod export;
 mod http;
+mod image_fetches;
 mod import;
 mod import_formats;
 mod imports;

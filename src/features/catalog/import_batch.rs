@@ -164,8 +164,11 @@ async fn write_part(app: &App, tx: &mut PgConnection, items: &[Item<'_>], now: D
         };
         written.map_err(refused)?;
     }
-    sql::replace_images(tx, &existing, &images).await.map_err(refused)?;
+    sql::replace_images(tx, &existing, &images, app.config.imports.fetch_images).await.map_err(refused)?;
     let stored = sql::upsert_variants_of_many(tx, &existing, &variants, now).await.map_err(refused)?;
+    if !existing.is_empty() {
+        sql::show_kept_images(tx, &existing).await.map_err(refused)?;
+    }
     let taken: HashSet<&str> = stored.iter().map(|variant| variant.sku.as_str()).collect();
     if let Some(missing) = variants.iter().find(|variant| !taken.contains(variant.sku)) {
         return Err(Error::conflict(format!("another product has the sku {}", missing.sku)));

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -17,10 +18,11 @@ use super::store::runs::{self, ImportRun};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::Identity;
+use crate::flows::fetch_images::FetchImages;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::ids::ImportId;
-use crate::platform::jobs::{Job, JobError};
+use crate::platform::jobs::{self, Job, JobError};
 
 /// Products read ahead of the database.
 const AHEAD: usize = 256;
@@ -58,17 +60,27 @@ impl Job<App> for RunImport {
                 app.waker.wake();
                 Ok(())
             }
-            Err(error) => {
-                let failures = runs::count_failure(&mut *app.db.acquire().await?, self.import).await?;
-                if failures >= MAX_FAILURES || matches!(error, Error::Internal(_)) {
-                    let why = "Something went wrong on our side. What was imported stays; start the import again.";
-                    end(app, &run, Some(why)).await?;
-                    return Err(JobError::Fail(error.into()));
-                }
-                Err(error.into())
-            }
+            Err(error) => Ok(try_again(app, &run, error).await?),
         }
     }
+}
+
+/// Has a slice that failed done once more, a little later. The queue counts the tries of one job, but here those since the
+/// last progress count, however many jobs they were.
+async fn try_again(app: &App, run: &ImportRun, error: Error) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let failures = runs::count_failure(&mut tx, run.id).await?;
+    if failures >= MAX_FAILURES || matches!(error, Error::Internal(_)) {
+        tx.commit().await?;
+        tracing::error!(import = %run.id, error = format!("{:#}", anyhow::Error::from(error)), "an import is given up");
+        let why = "Something went wrong on our side. What was imported stays; start the import again.";
+        return end(app, run, Some(why)).await;
+    }
+    tracing::warn!(import = %run.id, error = format!("{:#}", anyhow::Error::from(error)), "an import is tried again");
+    let wait = TimeDelta::seconds(i64::try_from(app.config.jobs.retry_seconds).unwrap_or(60) * i64::from(failures));
+    let again = RunImport { import: run.id };
+    jobs::enqueue_at(&mut tx, &again, app.config.jobs.max_attempts, Some(app.clock.now() + wait)).await?;
+    tx.commit().await
 }
 
 /// How a slice ended.
@@ -169,9 +181,12 @@ async fn end(app: &App, run: &ImportRun, failure: Option<&str>) -> Result<()> {
                 "images": done.images, "failure": done.failure,
             })),
         };
+        jobs::enqueue(&mut tx, &FetchImages {}, app.config.jobs.max_attempts).await?;
         audit::record(&mut tx, entry, &RequestMeta::system(), now).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    app.waker.wake();
+    Ok(())
 }
 
 /// A file in the database. It is read outside of the runtime's own threads.

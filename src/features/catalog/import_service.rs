@@ -195,7 +195,11 @@ impl<'a> Importer<'a> {
                 row: product.row,
                 column: None,
                 severity: Severity::Warning,
-                message: format!("it has {} pictures; the first {MAX_IMAGES} are kept", product.images.len()),
+                message: format!(
+                    "{} has {} pictures; the first {MAX_IMAGES} are kept",
+                    product.title,
+                    product.images.len()
+                ),
             });
             product.images.truncate(MAX_IMAGES);
         }

@@ -44,6 +44,7 @@ pub use listing::set_popularity;
 pub use media::routes as media_routes;
 pub use model::variant_name_of;
 pub use service::count_products;
+pub use store::fetches::{WaitingImage, claim_waiting_images, image_kept, image_not_kept};
 pub use store::runs::sweep as sweep_imports;
 
 /// Where staff hand in files of products.

@@ -21,7 +21,7 @@ pub(super) const MAX_TAGS: usize = 100;
 const MAX_WEIGHT: i32 = 10_000_000;
 
 /// Words that would name another route: `/products/search` is no product.
-pub(super) const RESERVED_PRODUCTS: &[&str] = &["search"];
+pub(super) const RESERVED_PRODUCTS: &[&str] = &["search", "suggestions"];
 
 /// As [`RESERVED_PRODUCTS`].
 pub(super) const RESERVED_CATEGORIES: &[&str] = &["order"];

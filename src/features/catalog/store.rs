@@ -3,6 +3,7 @@
 pub(super) mod bulk;
 pub(super) mod categories;
 pub(super) mod export;
+pub(super) mod fetches;
 pub(super) mod images;
 pub(super) mod import;
 pub(super) mod runs;

@@ -195,7 +195,10 @@ mod tests {
 
     #[test]
     fn an_address_is_confirmed_by_a_button() {
-        let ask = page("verify_email.html", context! { state => "ask", action => "/verify-email", token => "a\"b" });
+        let ask = page(
+            "verify_email.html",
+            context! { state => "ask", action => "/verify-email", again => "/forgot-password", token => "a\"b" },
+        );
         assert!(ask.contains("<form method=\"post\" action=\"&#x2f;verify-email\">"));
         assert!(ask.contains("name=\"token\" value=\"a&quot;b\""));
         let done = page("verify_email.html", context! { state => "done" });

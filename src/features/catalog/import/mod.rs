@@ -24,6 +24,7 @@ mod table;
 mod text;
 mod woo_columns;
 mod woo_product;
+mod woo_text;
 pub mod woocommerce;
 
 use std::fs::File;

@@ -181,19 +181,15 @@ pub(in crate::features::catalog) struct ImageRow<'a> {
     pub position: i32,
 }
 
-/// Replaces all pictures of these products.
+/// Makes these the pictures of products, of which `existing` may have others. A picture that stays keeps its id and what
+/// was fetched of it. With `fetch`, new ones from elsewhere wait to be fetched.
 pub(in crate::features::catalog) async fn replace_images(
     c: &mut PgConnection,
-    products: &[ProductId],
+    existing: &[ProductId],
     images: &[ImageRow<'_>],
+    fetch: bool,
 ) -> sqlx::Result<()> {
-    let products: Vec<_> = products.iter().map(|id| id.0).collect();
-    if !products.is_empty() {
-        sqlx::query!("delete from product_images where product_id = any($1)", &products).execute(&mut *c).await?;
-    }
-    if images.is_empty() {
-        return Ok(());
-    }
+    let existing: Vec<_> = existing.iter().map(|id| id.0).collect();
     let ids: Vec<_> = images.iter().map(|_| ImageId::new().0).collect();
     let of: Vec<_> = images.iter().map(|image| image.product.0).collect();
     let urls: Vec<_> = images.iter().map(|image| image.url.to_owned()).collect();
@@ -201,14 +197,34 @@ pub(in crate::features::catalog) async fn replace_images(
     let kinds: Vec<_> = images.iter().map(|image| image.kind.to_owned()).collect();
     let positions: Vec<_> = images.iter().map(|image| image.position).collect();
     sqlx::query!(
-        "insert into product_images (id, product_id, url, alt, type, position)
-         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[])",
+        "with file as (
+           select f.*, row_number() over (partition by f.product_id, f.url order by f.position) as n
+           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[])
+             as f (id, product_id, url, alt, type, position)),
+         old as (
+           select i.id as old_id, i.product_id, coalesce(i.source_url, i.url) as url,
+                  row_number() over (partition by i.product_id, coalesce(i.source_url, i.url)
+                                     order by i.position, i.id) as n
+           from product_images i where i.product_id = any($7)),
+         gone as (
+           delete from product_images i using old left join file f using (product_id, url, n)
+           where i.id = old.old_id and f.id is null),
+         stayed as (
+           update product_images i set alt = f.alt, type = f.type, position = f.position
+           from old join file f using (product_id, url, n) where i.id = old.old_id)
+         insert into product_images (id, product_id, url, alt, type, position, source_url, fetch_status)
+         select f.id, f.product_id, f.url, f.alt, f.type, f.position, w.source, case when w.source <> '' then 'waiting' end
+         from file f left join old using (product_id, url, n)
+           cross join lateral (select case when $8 and f.url ~* '^https?://' then f.url end as source) w
+         where old.old_id is null",
         &ids,
         &of,
         &urls,
         &alts,
         &kinds,
         &positions,
+        &existing,
+        fetch,
     )
     .execute(c)
     .await?;
@@ -284,6 +300,23 @@ pub(in crate::features::catalog) async fn upsert_variants_of_many(
     )
     .fetch_all(c)
     .await
+}
+
+/// Shows the variants of these products, whose pictures were just set to where they came from, from where those are kept.
+pub(in crate::features::catalog) async fn show_kept_images(
+    c: &mut PgConnection,
+    products: &[ProductId],
+) -> sqlx::Result<()> {
+    let products: Vec<_> = products.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "update variants v set image_url = i.url from product_images i
+         where v.product_id = any($1) and i.product_id = v.product_id and i.source_url = v.image_url
+           and i.fetch_status = 'kept'",
+        &products,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
 }
 
 /// A category as the import needs it.
