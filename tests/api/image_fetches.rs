@@ -42,9 +42,10 @@ async fn server() -> (String, Arc<AtomicUsize>) {
     (format!("http://{address}"), asked)
 }
 
-/// Has the job do what waits.
+/// Has what waits done, by this call or by a worker who was faster.
 async fn fetch(shop: &TestApp) {
     FetchImages {}.run(&shop.app).await.unwrap();
+    shop.wait_for_jobs().await;
 }
 
 /// Pictures are kept with their variants, faults are noted, what may work later is tried again, and an import of the same

@@ -3,8 +3,8 @@
 use sqlx::PgConnection;
 
 use super::import::{self, Format, RowProblem};
-use super::import_job::RunImport;
 use super::import_service::KEPT_PROBLEMS;
+use super::jobs::RunImport;
 use super::store::runs::{self, ImportRun, NewRun};
 use crate::app::App;
 use crate::features::audit;

@@ -14,9 +14,10 @@ mod images_service;
 pub mod import;
 mod import_batch;
 mod import_http;
-mod import_job;
+
 mod import_service;
 mod imports_service;
+mod jobs;
 mod keyed;
 mod listing;
 mod media;
@@ -37,8 +38,8 @@ use crate::app::App;
 
 pub use cache::ProductCache;
 pub use export_service::{ExportFormat, export};
-pub use import_job::RunImport;
 pub use import_service::{ImportReport, ImportSettings, Progress, import_products};
+pub use jobs::RunImport;
 pub use listing::first_products as front_page;
 pub use listing::set_popularity;
 pub use media::routes as media_routes;
