@@ -24,6 +24,8 @@ pub(crate) enum Requests {
     Hello,
     /// A product by its slug, another one each time.
     Product,
+    /// Always this.
+    Path(&'static str),
     /// An order of two variants, others each time.
     Order,
     /// A new account, the one that logins are for.
@@ -61,7 +63,7 @@ pub(crate) async fn by_turns(
 ) -> anyhow::Result<Vec<Vec<Duration>>> {
     let mut stream = TcpStream::connect(address).await.context("the server cannot be reached")?;
     stream.set_nodelay(true)?;
-    let (mut random, mut request, mut answer) = (Random(1), Vec::with_capacity(1024), vec![0; 64 * 1024]);
+    let (mut random, mut request, mut answer) = (Random(1), Vec::with_capacity(1024), vec![0; 256 * 1024]);
     let mut took = vec![Vec::with_capacity(times); requests.len()];
     for _ in 0..times {
         for (requests, took) in requests.iter().zip(&mut took) {
@@ -92,7 +94,7 @@ async fn client(address: SocketAddr, requests: Requests, number: u64, end: Insta
     let mut stream = TcpStream::connect(address).await.context("the server cannot be reached")?;
     stream.set_nodelay(true)?;
     let mut random = Random(number + 1);
-    let (mut request, mut answer) = (Vec::with_capacity(1024), vec![0; 64 * 1024]);
+    let (mut request, mut answer) = (Vec::with_capacity(1024), vec![0; 256 * 1024]);
     let mut answers = 0;
     while Instant::now() < end {
         request.clear();
@@ -107,7 +109,7 @@ async fn client(address: SocketAddr, requests: Requests, number: u64, end: Insta
 impl Requests {
     fn status(self) -> &'static [u8] {
         match self {
-            Self::Hello | Self::Product | Self::Login => b"200",
+            Self::Hello | Self::Product | Self::Path(_) | Self::Login => b"200",
             Self::Order | Self::Register => b"201",
             Self::WrongPassword | Self::UnknownAddress => b"401",
         }
@@ -121,6 +123,7 @@ impl Requests {
                 let product = 1 + random.below(seed::PRODUCTS);
                 write!(request, "GET /api/v1/products/product-{product} HTTP/1.1\r\nhost: localhost\r\n\r\n")
             }
+            Self::Path(path) => write!(request, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"),
             Self::Order => {
                 // The same choice as pgbench's: one of each half.
                 let half = seed::VARIANTS / 2;

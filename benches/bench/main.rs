@@ -5,6 +5,7 @@
 //! on a durable PostgreSQL of its own under /tmp, and is gone afterwards.
 #![expect(clippy::float_arithmetic, reason = "rates and ratios are not money")]
 
+mod catalogue;
 mod load;
 mod logins;
 mod pgbench;
@@ -41,6 +42,9 @@ struct Args {
     /// Connections that are busy all the time, on either side.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=64))]
     clients: u64,
+    /// Sizes of the catalogue whose lists and searches are measured, ascending.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
+    products: Vec<u64>,
     /// Another agape to measure, for a comparison.
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_agape"))]
     binary: PathBuf,
@@ -100,6 +104,7 @@ fn main() -> anyhow::Result<()> {
     let hello = Server::hello()?;
     let cached = by_turns(&args, || load(&shop, &load::Requests::Product), || load(&hello, &load::Requests::Hello))?;
     drop(hello);
+    let hello_rate = cached.1.rate;
     let placed = by_turns(&args, || load(&shop, &load::Requests::Order), || pgbench.place())?;
     let memory = shop.resident_kib();
     shop.stop()?;
@@ -109,6 +114,13 @@ fn main() -> anyhow::Result<()> {
     let uncached = by_turns(&args, || load(&shop, &load::Requests::Product), || pgbench.find())?;
     shop.stop()?;
     let logins = logins::measure(&args, &runtime, &directory.path().join("shop"), &url)?;
+    let imported = catalogue::import(&args, directory.path(), &postgres.url("postgres"), &runtime)?;
+    let log = directory.path().join("load/postgres.log");
+    let mut sizes = Vec::new();
+    for products in &args.products {
+        let lines = catalogue::measure(&args, &runtime, directory.path(), &url, &log, &pgbench, *products)?;
+        sizes.push((*products, lines));
+    }
     postgres.stop()?;
 
     let row = |name, (ours, beside): (Measured, Measured), yardstick, target| Row {
@@ -144,6 +156,21 @@ fn main() -> anyhow::Result<()> {
         None => println!("resident memory  unknown on this system"),
     }
     logins.print();
+    println!("{imported}");
+    println!("\n{:<28} {:>9} {:>9} {:>6} {:>9}", "catalogue", "agape/s", "pgbench/s", "ratio", "of hello");
+    for (products, lines) in &sizes {
+        for line in lines {
+            println!(
+                "{:<28} {:>9.0} {:>9.0} {:>6.2} {:>9.3}",
+                format!("{}, {products} products", line.name),
+                line.ours.rate,
+                line.beside.rate,
+                line.ours.rate / line.beside.rate,
+                line.ours.rate / hello_rate,
+            );
+        }
+    }
+    println!("Beside: pgbench with the statements that agape sends for the same request, taken from PostgreSQL's log.");
     Ok(())
 }
 

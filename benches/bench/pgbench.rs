@@ -44,6 +44,11 @@ impl Pgbench {
         self.run(&self.place, "-c plan_cache_mode=force_generic_plan")
     }
 
+    /// Any script.
+    pub(crate) fn script(&self, script: &Path) -> anyhow::Result<Measured> {
+        self.run(script, "")
+    }
+
     fn run(&self, script: &Path, options: &str) -> anyhow::Result<Measured> {
         let output = Command::new(&self.program)
             .args(["--no-vacuum", "--protocol=prepared", "--jobs=1"])
