@@ -46,8 +46,19 @@ begin
 end $$;
 create trigger products_words_new after insert on products referencing new table as changed
   for each statement execute function learn_search_words();
-create trigger products_words_changed after update on products referencing new table as changed
-  for each statement execute function learn_search_words();
+create function learn_changed_search_words() returns trigger language plpgsql as $$
+begin
+  insert into search_words (word)
+  select distinct w from now n join before b using (id),
+    regexp_split_to_table(fold(n.title || ' ' || array_to_string(n.tags, ' ')), '[^[:alnum:]]+') w
+  where (n.title <> b.title or n.tags <> b.tags)
+    and length(w) between 3 and 40 and w ~ '[[:alpha:]]' and not exists (select from search_words k where k.word = w)
+  order by w
+  on conflict do nothing;
+  return null;
+end $$;
+create trigger products_words_changed after update on products referencing old table as before new table as now
+  for each statement execute function learn_changed_search_words();
 
 alter table products
   -- The colours of the live variants, in lower case; kept by a trigger of the variants.
@@ -81,5 +92,7 @@ create index products_colours on products using gin (colours);
 create index products_popular on products (popularity desc, id desc) where archived_at is null and is_active;
 create index products_featured on products (created_at desc, id desc)
   where is_featured and archived_at is null and is_active;
+-- For moving and removing categories.
+create index products_of_category on products (category_id);
 create index products_category_id on products (category_id, id) where archived_at is null and is_active;
 create index variants_sku_prefix on variants (lower(sku) text_pattern_ops);

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::features::auth::{Hasher, LiveSessions, TokenKeys};
 use crate::features::carts::EmptyCarts;
-use crate::features::catalog::ProductCache;
+use crate::features::catalog::{ListCache, ProductCache};
 use crate::features::media::Media;
 use crate::features::notifications::Mailer;
 use crate::platform::clock::Clock;
@@ -54,6 +54,8 @@ pub struct Parts {
     pub live_sessions: LiveSessions,
     /// Products as they were last answered.
     pub product_cache: ProductCache,
+    /// Lists of products as they were last answered.
+    pub list_cache: ListCache,
     /// Carts that are known to be empty.
     pub empty_carts: EmptyCarts,
     /// Keeps and shows pictures.
@@ -84,6 +86,7 @@ impl App {
             ..paystack::ClientConfig::new(config.payments.paystack_secret_key.clone())
         })?;
         let (signals, hearing) = (Signals::new(db.clone()), Hearing::default());
+        let product_cache = ProductCache::new(&config.cache, redis.clone(), signals.clone(), hearing.clone());
         Ok(Self(Arc::new(Parts {
             hasher: Hasher::new(&config.auth)?,
             token_keys: TokenKeys::load(signing_key, make_key, &config.auth)?,
@@ -94,7 +97,8 @@ impl App {
                 &config.server.data_dir.join("keys/encryption.key"),
             )?,
             live_sessions: LiveSessions::new(&config.auth, signals.clone(), hearing.clone()),
-            product_cache: ProductCache::new(&config.cache, redis.clone(), signals.clone(), hearing.clone()),
+            list_cache: ListCache::new(&config.cache, product_cache.epochs(), hearing.clone()),
+            product_cache,
             empty_carts: EmptyCarts::new(redis.clone(), signals.clone(), hearing.clone()),
             rate_limiter: RateLimiter::new(&config.limits, redis.clone()),
             media: Media::new(&config)?,

@@ -10,10 +10,11 @@ use clap::ValueEnum;
 use futures::TryStreamExt;
 
 use crate::boot::{self, Server};
-use crate::features::catalog::{ExportFormat, export};
+use crate::features::catalog::{ExportFormat, export, record_export};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::db;
+use crate::platform::http::RequestMeta;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -53,6 +54,7 @@ pub(super) async fn run(config: Config, args: &Args) -> anyhow::Result<()> {
     let server = Server::start(&config, true).await?;
     db::migrate(&server.url).await?;
     let app = boot::build(config, &server.url, Clock::default()).await?;
+    record_export(&app, None, &RequestMeta::command_line(), format).await?;
     let written = match output {
         None => write(&app, format, std::io::stdout().lock()).await.context("the products could not be written"),
         Some(path) => {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cancel;
 use crate::app::App;
-use crate::features::{carts, inventory, notifications, orders, webhooks};
+use crate::features::{carts, catalog, inventory, notifications, orders, webhooks};
 use crate::platform::error::Result;
 use crate::platform::idempotency;
 use crate::platform::ids::OrderId;
@@ -29,6 +29,7 @@ impl Job<App> for Sweep {
             expire_orders(app).await,
             release_reservations(app).await,
             webhooks::requeue_forgotten(app).await,
+            catalog::requeue_forgotten_imports(app).await,
             forget(app).await,
         ];
         results.into_iter().collect::<Result<()>>().map_err(JobError::from)

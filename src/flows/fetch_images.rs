@@ -18,8 +18,8 @@ use crate::platform::jobs::{self, Job, JobError};
 /// Pictures that are fetched at the same time.
 const AT_ONCE: usize = 4;
 
-/// Pictures that one job takes; when there are more it leaves them to the next.
-const BATCH: i64 = 16;
+/// Pictures that one job takes, so that it ends in its time; when there are more it leaves them to the next.
+const BATCH: i64 = 4;
 
 /// Tries after which a picture is given up.
 const TRIES: i32 = 4;
@@ -38,7 +38,10 @@ impl Job<App> for FetchImages {
     async fn run(self, app: &App) -> Result<(), JobError> {
         if fetch_images(app).await? {
             let mut tx = app.db.begin().await?;
-            jobs::enqueue(&mut tx, &Self {}, app.config.jobs.max_attempts).await?;
+            // This one counts as waiting too, so one chain is left of several.
+            if jobs::waiting::<App, _>(&mut tx, &self).await? <= 1 {
+                jobs::enqueue(&mut tx, &self, app.config.jobs.max_attempts).await?;
+            }
             tx.commit().await?;
             app.waker.wake();
         }

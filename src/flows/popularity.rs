@@ -24,10 +24,8 @@ impl Job<App> for CountPopularity {
 
 async fn count(app: &App) -> Result<()> {
     let since = app.clock.now() - TimeDelta::days(app.config.lists.popular_days);
-    let mut tx = app.db.begin().await?;
-    let sold = orders::sold_since(&mut tx, since).await?;
-    let changed = catalog::set_popularity(&mut tx, &sold).await?;
-    tx.commit().await?;
+    let sold = orders::sold_since(&mut *app.db.acquire().await?, since).await?;
+    let changed = catalog::set_popularity(app, &sold).await?;
     tracing::debug!(products = sold.len(), changed, "popularity counted");
     Ok(())
 }

@@ -116,7 +116,7 @@ sections! {
         concurrency: usize, max_attempts: i16, retry_seconds: u64, timeout_seconds: u64, rescue_seconds: u64,
         sweep_seconds: u64,
     }
-    Cache { products: u64, product_seconds: u64, }
+    Cache { products: u64, product_seconds: u64, list_bytes: u64, }
     Lists { limit: i64, max_limit: i64, popular_days: i64, }
     Inventory { low_stock: i32, }
     Media {

@@ -343,3 +343,53 @@ async fn two_walkers_do_not_disturb_each_other() {
     };
     assert_eq!(tokio::join!(walk(7), walk(4)), (30, 30));
 }
+
+/// Lists are answered from memory until a product changes, and never once longer: not after a price, an order, a new product or
+/// an archived one. Whoever has the list already is told so.
+#[tokio::test]
+async fn a_kept_list_is_never_old() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 9).await;
+    let ama = shop.customer("ama@example.com").await;
+    let list = async || shop.get("/products?limit=5").send().await;
+    let first = async || list().await.expect(200)["products"][0].clone();
+    let tag = list().await.header("etag").unwrap();
+    let known = shop.get("/products?limit=5").header("if-none-match", &tag).send().await;
+    assert_eq!((known.status, known.text.as_str()), (304, ""));
+    // What is changed past the program shows what was kept.
+    sqlx::query("update products set title = 'Past the program'").execute(&shop.database.pool).await.unwrap();
+    assert_eq!(first().await["title"], "Kente A");
+
+    let path = format!("/products/{}", product.id);
+    for price in 1..=20 {
+        let body = json!({"version": price, "price": price});
+        shop.patch(&path).token(&admin).json(&body).send().await.expect(200);
+        assert_eq!(first().await["price"], price);
+    }
+    for left in [8, 7, 6] {
+        shop.order(&ama, &product, 1).await;
+        assert_eq!(first().await["inventory"], left);
+    }
+    let newer = shop.product(&admin, "B", 1_000, 9).await;
+    assert_eq!(first().await["sku"], "B");
+    shop.delete(&format!("/products/{}", newer.id)).token(&admin).send().await.expect(200);
+    assert_eq!(first().await["sku"], "A");
+    let known = shop.get("/products?limit=5").header("if-none-match", &tag).send().await;
+    assert_eq!(known.status, 200);
+}
+
+/// Many who ask for the same list at once all get the same, and what is wrong is told to each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_gets_the_same_list() {
+    let shop = TestApp::start().await;
+    many(&shop, 200).await;
+    let asks = (0..100).map(|_| shop.get("/products?limit=100&sortBy=title").send());
+    let answers = futures::future::join_all(asks).await;
+    assert!(answers.iter().all(|answer| answer.status == 200 && answer.text == answers[0].text));
+    // A wrong one is refused to each who asks.
+    let asks = (0..10).map(|_| shop.get("/products?page=0").send());
+    for answer in futures::future::join_all(asks).await {
+        assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["page"]);
+    }
+}

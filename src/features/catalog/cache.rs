@@ -129,6 +129,11 @@ impl ProductCache {
         }
     }
 
+    /// The counts of changes, which other answers about products go by too.
+    pub fn epochs(&self) -> Epochs {
+        self.epochs.clone()
+    }
+
     /// How often the database was asked for a product.
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
@@ -319,7 +324,7 @@ mod tests {
     use super::*;
 
     fn cache(products: u64) -> ProductCache {
-        let config = Config { products, product_seconds: 60 };
+        let config = Config { products, product_seconds: 60, list_bytes: 0 };
         ProductCache::new(&config, None, Signals::unheard(), Hearing::always())
     }
 

@@ -10,8 +10,12 @@ use super::import::{Record, RecordCategory, RecordVariant, RecordWriter};
 use super::store::export::{self, ExportRow};
 use super::store::import::{self as import_store, CategoryNode};
 use crate::app::App;
+use crate::features::audit;
+use crate::features::auth::Identity;
 use crate::features::inventory;
 use crate::platform::error::{Error, Result};
+use crate::platform::format::absolute_url;
+use crate::platform::http::RequestMeta;
 use crate::platform::ids::{CategoryId, ProductId, VariantId};
 use crate::platform::money::Amount;
 
@@ -46,6 +50,29 @@ impl std::str::FromStr for ExportFormat {
     }
 }
 
+/// Puts on record that somebody takes the catalogue away; nobody stands for the command line.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn record_export(
+    app: &App,
+    actor: Option<&Identity>,
+    meta: &RequestMeta,
+    format: ExportFormat,
+) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let entry = audit::Entry {
+        actor,
+        action: "product.export",
+        entity: "product",
+        entity_id: None,
+        before: None,
+        after: Some(serde_json::json!({"format": format.as_str()})),
+    };
+    audit::record(&mut tx, entry, meta, app.clock.now()).await?;
+    tx.commit().await
+}
+
 /// The catalogue as a file, piece by piece. Products that are made while it is read may be in it.
 pub fn export(app: App, format: ExportFormat) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
     // What comes next: the products after this one, or nothing.
@@ -67,7 +94,8 @@ async fn batch(app: &App, after: Option<ProductId>) -> Result<(Vec<Record>, Opti
     let stock = inventory::on_hand(&mut connection, &variants).await?;
     let is_full = i64::try_from(rows.len()).map_err(Error::internal)? == BATCH;
     let last = rows.last().map(|row| row.id).filter(|_| is_full);
-    let records = rows.into_iter().map(|row| record(row, &nodes, &stock)).collect::<Result<Vec<_>>>()?;
+    let base = app.config.public_url();
+    let records = rows.into_iter().map(|row| record(row, &nodes, &stock, &base)).collect::<Result<Vec<_>>>()?;
     Ok((records, last))
 }
 
@@ -75,6 +103,7 @@ fn record(
     row: ExportRow,
     nodes: &HashMap<CategoryId, CategoryNode>,
     stock: &HashMap<VariantId, i32>,
+    base: &str,
 ) -> Result<Record> {
     let mut category = Vec::new();
     let mut above = row.category_id.and_then(|id| nodes.get(&id));
@@ -107,7 +136,12 @@ fn record(
         is_limited: row.is_limited,
         is_active: row.is_active,
         metadata: Some(RawValue::from_string(row.metadata).map_err(Error::internal)?),
-        images: row.images.0,
+        images: {
+            let mut images = row.images.0;
+            // Another shop can fetch them from there.
+            images.iter_mut().for_each(|image| image.url = absolute_url(&image.url, base));
+            images
+        },
         variants: row
             .variants
             .0
@@ -119,7 +153,7 @@ fn record(
                 compare_at_price: variant.compare_at_minor.map(Amount),
                 barcode: variant.barcode,
                 weight: variant.weight_grams,
-                image: variant.image_url,
+                image: variant.image_url.map(|url| absolute_url(&url, base)),
                 stock: stock.get(&variant.id).copied().unwrap_or_default(),
             })
             .collect(),

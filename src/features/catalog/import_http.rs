@@ -374,13 +374,19 @@ pub(super) struct ExportProducts {
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
 ))]
-pub(super) async fn export_products(State(app): State<App>, Query(which): Query<ExportProducts>) -> Result<Response> {
+pub(super) async fn export_products(
+    State(app): State<App>,
+    identity: Identity,
+    meta: RequestMeta,
+    Query(which): Query<ExportProducts>,
+) -> Result<Response> {
     let format = which.format.as_deref().filter(|format| !format.is_empty()).unwrap_or("csv");
     let format: ExportFormat = format.parse().map_err(|message: String| Error::field("format", message))?;
     let mime = match format {
         ExportFormat::Csv => "text/csv; charset=utf-8",
         ExportFormat::Jsonl => "application/x-ndjson",
     };
+    export_service::record_export(&app, Some(&identity), &meta, format).await?;
     let name = format!("products-{}.{}", app.clock.now().format("%Y-%m-%d"), format.as_str());
     Ok(file(mime, &name, Body::from_stream(export_service::export(app, format))))
 }

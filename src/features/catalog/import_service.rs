@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::import::{self, Format, Options, ProductGroup, RowProblem, Severity, Source};
 use super::import_batch::{self, Outcome};
+use super::rules::RESERVED_PRODUCTS;
 use super::store;
 use crate::app::App;
 use crate::features::audit;
@@ -188,6 +189,20 @@ impl<'a> Importer<'a> {
 
     /// Takes a product. `read` is how far the file was read for it.
     pub(super) async fn take(&mut self, mut group: ProductGroup, read: Progress) -> Result<Step> {
+        if let Some(product) = group.product.take_if(|product| RESERVED_PRODUCTS.contains(&product.handle.as_str())) {
+            group.problems.push(RowProblem {
+                row: product.row,
+                column: None,
+                severity: Severity::Error,
+                message: format!("“{}” is an address of the shop's own; give the product another", product.handle),
+            });
+        }
+        if let Some(product) = &mut group.product {
+            // What an export of this shop says is on this server.
+            let urls = product.images.iter_mut().map(|image| &mut image.url);
+            let of_variants = product.variants.iter_mut().filter_map(|variant| variant.image_url.as_mut());
+            urls.chain(of_variants).for_each(|url| *url = self.app.media.stored_url(url));
+        }
         if let Some(product) = &mut group.product
             && product.images.len() > MAX_IMAGES
         {

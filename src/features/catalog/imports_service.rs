@@ -115,6 +115,24 @@ pub(super) async fn abandon(app: &App, id: ImportId) -> Result<()> {
     Ok(runs::abandon(&mut *app.db.acquire().await?, id).await?)
 }
 
+/// Puts imports back to work that are not over and have no job any more.
+///
+/// # Errors
+/// The database's.
+pub async fn requeue_forgotten_imports(app: &App) -> Result<()> {
+    let unfinished = runs::unfinished(&mut *app.db.acquire().await?).await?;
+    for import in unfinished {
+        let mut tx = app.db.begin().await?;
+        if !jobs::is_waiting::<App, _>(&mut tx, &RunImport { import }).await? {
+            tracing::warn!(%import, "an import had no job any more; it gets a new one");
+            enqueue(app, &mut tx, import).await?;
+        }
+        tx.commit().await?;
+    }
+    app.waker.wake();
+    Ok(())
+}
+
 /// Has the next part of an import done.
 pub(super) async fn enqueue(app: &App, tx: &mut PgConnection, id: ImportId) -> Result<()> {
     jobs::enqueue(tx, &RunImport { import: id }, app.config.jobs.max_attempts).await

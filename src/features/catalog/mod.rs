@@ -37,11 +37,12 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 pub use cache::ProductCache;
-pub use export_service::{ExportFormat, export};
+pub use export_service::{ExportFormat, export, record_export};
 pub use import_service::{ImportReport, ImportSettings, Progress, import_products};
+pub use imports_service::requeue_forgotten_imports;
 pub use jobs::RunImport;
 pub use listing::first_products as front_page;
-pub use listing::set_popularity;
+pub use listing::{ListCache, set_popularity};
 pub use media::routes as media_routes;
 pub use model::variant_name_of;
 pub use service::count_products;

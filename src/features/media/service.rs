@@ -193,7 +193,8 @@ pub(super) async fn delete(app: &App, actor: Option<&Identity>, meta: &RequestMe
     let mut tx = app.db.begin().await?;
     let Some((asset, _)) = store::find(&mut tx, id).await? else { return Err(Error::NotFound("The picture")) };
     let loose = AssetId::new();
-    let deleted = store::delete(&mut tx, id, loose, app.clock.now()).await;
+    // The clean-up found it unused a moment ago.
+    let deleted = store::delete(&mut tx, id, loose, actor.is_none(), app.clock.now()).await;
     match deleted {
         Err(error) if is_in_use(&error) => {
             return Err(Error::conflict("A product shows this picture. Remove it from the product first."));

@@ -218,20 +218,23 @@ pub(super) async fn list(
     Ok((rows.into_iter().map(Row::split).collect(), total))
 }
 
-/// Deletes a picture and leaves its file, under `loose`, to be removed now. False when there is no such picture. Violates
-/// `product_images_asset_id_fkey` while a product shows it.
+/// Deletes a picture and leaves its file, under `loose`, to be removed now. False when there is no such picture, or, with
+/// `only_unused`, a product or a variant ever showed it. Violates `product_images_asset_id_fkey` while a product shows it.
 pub(super) async fn delete(
     c: &mut PgConnection,
     id: AssetId,
     loose: AssetId,
+    only_unused: bool,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let deleted = sqlx::query!(
-        "with gone as (delete from media_assets where id = $1 returning provider, key)
+        "with gone as (delete from media_assets where id = $1 and (not was_attached or not $4)
+                       returning provider, key)
          insert into media_loose (id, provider, key, purpose, remove_at) select $2, provider, key, 'removal', $3 from gone",
         id.0,
         loose.0,
         now,
+        only_unused,
     )
     .execute(c)
     .await?;

@@ -74,6 +74,17 @@ impl<T> Reply<T> {
         self
     }
 
+    /// The body as it is sent.
+    ///
+    /// # Errors
+    /// When the data cannot be written as JSON.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>>
+    where
+        T: Serialize,
+    {
+        serde_json::to_vec(&self.envelope)
+    }
+
     /// Adds the description of a page.
     pub fn page(mut self, pagination: Pagination) -> Self {
         self.envelope.pagination = Some(pagination);

@@ -84,11 +84,19 @@ pub async fn enqueue_at<C, J: Job<C>>(
 /// # Errors
 /// When the statement fails.
 pub async fn is_waiting<C, J: Job<C>>(connection: &mut PgConnection, job: &J) -> Result<bool> {
+    Ok(waiting(connection, job).await? > 0)
+}
+
+/// How many jobs like this one wait or run.
+///
+/// # Errors
+/// The database's.
+pub async fn waiting<C, J: Job<C>>(connection: &mut PgConnection, job: &J) -> Result<i64> {
     let args = serde_json::to_value(job).map_err(Error::internal)?;
     // The queue's tables are its own and come at run time, so this statement is not checked when it is compiled.
     let waiting = sqlx::query_scalar(
-        "select exists (select from river_job where kind = $1 and args @> $2
-                        and state in ('available', 'running', 'retryable', 'scheduled'))",
+        "select count(*) from river_job where kind = $1 and args @> $2
+         and state in ('available', 'running', 'retryable', 'scheduled')",
     )
     .bind(J::KIND)
     .bind(args)

@@ -1,6 +1,12 @@
 //! Lists and searches as shoppers ask for them.
 
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderValue, Uri};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -147,13 +153,22 @@ fn views(app: &App, rows: Vec<Listed>) -> Vec<ProductView> {
     rows.into_iter().map(|row| ProductView::new(row, &base, &app.media)).collect()
 }
 
-fn answer(app: &App, found: Found) -> Answer<ProductsData> {
+/// The whole answer, ready to be sent.
+async fn rendered(app: App, wanted: Wanted) -> Result<Bytes> {
+    let Found { rows, pagination, search, facets } = service::list(&app, wanted).await?;
     let data = ProductsData {
-        products: views(app, found.rows),
-        facets: found.facets.map(FacetsView::from),
-        search: found.search.map(SearchView::from),
+        products: views(&app, rows),
+        facets: facets.map(FacetsView::from),
+        search: search.map(SearchView::from),
     };
-    Ok(ok(data).page(found.pagination))
+    Ok(Bytes::from(ok(data).page(pagination).to_json().map_err(Error::internal)?))
+}
+
+/// Answers a query, from memory where it was answered before.
+async fn answer(app: &App, uri: &Uri, wanted: Wanted) -> Result<Response> {
+    let asked = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let list = app.list_cache.get(asked, || rendered(app.clone(), wanted.clone()).boxed()).await?;
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], list).into_response())
 }
 
 /// Filters of the list. Lists are separated by commas. Empty values do not filter.
@@ -293,13 +308,15 @@ fn check(query: ListQuery, faults: &mut Vec<FieldError>) -> Asked {
 /// In pages, or, for walking through all of a large catalogue, with `cursor`: each answer has the next one in
 /// `pagination.nextCursor`, and the last one has none. Nothing is left out or repeated, whatever is added meanwhile.
 #[utoipa::path(get, path = "/products", tag = "Catalogue", security(()), params(ListQuery), responses(
-    (status = 200, body = Envelope<ProductsData>),
+    (status = 200, body = Envelope<ProductsData>, headers(("ETag" = String))),
+    (status = 304, description = "The list is as the caller knows it"),
     (status = 400, body = ErrorEnvelope, description = "A filter is wrong; all are listed"),
 ))]
 pub(in crate::features::catalog) async fn list_products(
     State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
     Query(query): Query<ListQuery>,
-) -> Answer<ProductsData> {
+) -> Result<Response> {
     let mut faults = Vec::new();
     let Asked { category, filter, sort, cursor, facets, page } = check(query, &mut faults);
     let after = cursor.as_deref().map(|text| cursor::decode(sort, text));
@@ -315,7 +332,7 @@ pub(in crate::features::catalog) async fn list_products(
     }
     let page = checked(page, &app, faults)?;
     let wanted = Wanted { category, filter, sort, page, after: after.flatten(), facets };
-    answer(&app, service::list(&app, wanted).await?)
+    answer(&app, &uri, wanted).await
 }
 
 fn checked(page: PageQuery, app: &App, mut faults: Vec<FieldError>) -> Result<Page> {
@@ -335,17 +352,19 @@ fn checked(page: PageQuery, app: &App, mut faults: Vec<FieldError>) -> Result<Pa
 /// Finds whole words, beginnings of words, skus and near misses; accents and case do not matter. Best first. Where nothing
 /// has the typed words, those that were probably meant are searched for, and told.
 #[utoipa::path(get, path = "/products/search", tag = "Catalogue", security(()), params(SearchQuery), responses(
-    (status = 200, body = Envelope<ProductsData>),
+    (status = 200, body = Envelope<ProductsData>, headers(("ETag" = String))),
+    (status = 304, description = "The answer is as the caller knows it"),
     (status = 400, body = ErrorEnvelope),
 ))]
 pub(in crate::features::catalog) async fn search_products(
     State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
     Query(query): Query<SearchQuery>,
-) -> Answer<ProductsData> {
+) -> Result<Response> {
     let page = PageQuery { page: query.page, limit: query.limit }.check(&app.config.lists)?;
     let filter = Filter { search: Some(words(&query.q)?), ..Filter::default() };
     let wanted = Wanted { category: None, filter, sort: Sort::Relevance, page, after: None, facets: false };
-    answer(&app, service::list(&app, wanted).await?)
+    answer(&app, &uri, wanted).await
 }
 
 fn words(text: &str) -> Result<Search> {

@@ -1,5 +1,6 @@
 //! Lists of products: filters, sorts, pages and cursors, facets, search, related products.
 
+mod cache;
 mod cursor;
 pub(super) mod http;
 mod service;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use crate::platform::ids::CategoryId;
 
+pub use cache::ListCache;
 pub use service::{first_products, set_popularity};
 
 /// What products the caller wants. Empty fields do not filter.
@@ -52,7 +54,8 @@ impl Search {
     /// None when the text has no word.
     fn new(text: &str) -> Option<Self> {
         let all: Vec<String> = text
-            .split(|c: char| !c.is_alphanumeric())
+            // The iota below a letter is alphabetic, and nothing without accents.
+            .split(|c: char| !c.is_alphanumeric() || c == '\u{345}')
             .filter(|word| !word.is_empty())
             .take(12)
             .map(|word| word.chars().take(40).collect())

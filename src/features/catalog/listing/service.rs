@@ -1,5 +1,7 @@
 //! Answers lists and searches.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -46,7 +48,7 @@ pub(super) struct Facets {
 }
 
 /// What to answer with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     /// Whose descendants count. It becomes a part of the filter.
     pub category: Option<CategoryOf>,
@@ -222,12 +224,36 @@ pub async fn first_products(app: &App, limit: i64) -> Result<Vec<Value>> {
         .collect())
 }
 
-/// Sets how many units of each product were sold lately; of all others none.
+/// Products whose popularity one transaction changes.
+const STEP: usize = 500;
+
+/// Sets how many units of each product were sold lately; of all others none. In steps, so that nobody waits long. Gives how
+/// many products changed.
 ///
 /// # Errors
 /// The database's.
-pub async fn set_popularity(c: &mut PgConnection, sold: &[(ProductId, i64)]) -> sqlx::Result<u64> {
-    let ids: Vec<Uuid> = sold.iter().map(|(id, _)| id.0).collect();
-    let units: Vec<i32> = sold.iter().map(|(_, units)| i32::try_from(*units).unwrap_or(i32::MAX)).collect();
-    store::set_popularity(c, &ids, &units).await
+pub async fn set_popularity(app: &App, sold: &[(ProductId, i64)]) -> Result<usize> {
+    let mut changes: BTreeMap<Uuid, i32> =
+        sold.iter().map(|(id, units)| (id.0, i32::try_from(*units).unwrap_or(i32::MAX))).collect();
+    for (id, known) in store::popularity(&mut *app.db.acquire().await?).await? {
+        match changes.get(&id) {
+            Some(units) if *units == known => {
+                changes.remove(&id);
+            }
+            Some(_) => {}
+            None => {
+                changes.insert(id, 0);
+            }
+        }
+    }
+    let (ids, units): (Vec<Uuid>, Vec<i32>) = changes.into_iter().unzip();
+    for (ids, units) in ids.chunks(STEP).zip(units.chunks(STEP)) {
+        let mut tx = app.db.begin().await?;
+        store::set_popularity(&mut tx, ids, units).await?;
+        tx.commit().await?;
+    }
+    if !ids.is_empty() {
+        app.product_cache.clear().await;
+    }
+    Ok(ids.len())
 }

@@ -51,6 +51,10 @@ pub async fn claim_waiting_images(
 /// # Errors
 /// The database's.
 pub async fn image_kept(c: &mut PgConnection, image: &WaitingImage, url: &str) -> sqlx::Result<bool> {
+    // Whoever changes a product's parts holds its row.
+    sqlx::query!("select id from products where id = $1 for no key update", image.product_id.0)
+        .fetch_optional(&mut *c)
+        .await?;
     let kept = sqlx::query!(
         "update product_images set url = $2, fetch_status = 'kept', fetch_error = null
          where id = $1 and fetch_status = 'waiting' and source_url = $3",

@@ -144,6 +144,14 @@ pub(in crate::features::catalog) async fn update_products(
     rows: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
+    // In the order of their ids, as whoever changes several products locks them.
+    sqlx::query!(
+        "select id from products where id in (select (row ->> 'id')::uuid from jsonb_array_elements($1::text::jsonb) row)
+         order by id for no key update",
+        rows,
+    )
+    .fetch_all(&mut *c)
+    .await?;
     sqlx::query!(
         "update products p
          set sku = coalesce(f.sku, p.sku), import_hash = decode(f.import_hash, 'hex'), title = f.title,

@@ -210,7 +210,8 @@ pub(in crate::features::catalog) async fn advance(
         return Ok(true);
     }
     let rows: Vec<_> = kept.iter().map(|problem| signed(problem.row)).collect();
-    let headings: Vec<_> = kept.iter().map(|problem| problem.column.clone()).collect();
+    let headings: Vec<_> =
+        kept.iter().map(|problem| problem.column.as_ref().map(|heading| heading.replace('\0', ""))).collect();
     let severities: Vec<_> = kept.iter().map(|problem| severity(problem.severity).to_owned()).collect();
     // A heading may be anything; a text of the database has no NUL.
     let messages: Vec<_> = kept.iter().map(|problem| problem.message.replace('\0', "")).collect();
@@ -320,4 +321,13 @@ pub async fn sweep(
     .execute(c)
     .await?;
     Ok(swept.rows_affected())
+}
+
+/// Imports that are not over.
+pub(in crate::features::catalog) async fn unfinished(c: &mut PgConnection) -> sqlx::Result<Vec<ImportId>> {
+    sqlx::query_scalar!(
+        r#"select id as "id: ImportId" from imports where status in ('queued', 'running') order by id limit 100"#
+    )
+    .fetch_all(c)
+    .await
 }

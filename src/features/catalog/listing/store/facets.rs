@@ -1,6 +1,6 @@
 //! SQL of the facets: how many of the matching products each further choice would leave.
 
-use sqlx::{PgConnection, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::push_where;
@@ -64,7 +64,7 @@ pub(in crate::features::catalog::listing) async fn values(
     let mut query = QueryBuilder::new("select value, count(*) from (select ");
     query.push(column).push(" as found from products p");
     push_where(&mut query, &filter, matching);
-    query.push(" limit ").push_bind(SAMPLE).push(") p, unnest(p.found) value group by value order by 2 desc, 1 limit ");
+    push_sample(&mut query).push(") p, unnest(p.found) value group by value order by 2 desc, 1 limit ");
     query.push_bind(VALUES).build_query_as().fetch_all(c).await
 }
 
@@ -79,10 +79,7 @@ pub(in crate::features::catalog::listing) async fn categories(
         QueryBuilder::new("select c.id, c.name, c.slug, n.count from (select category_id, count(*) from (select ");
     query.push("p.category_id from products p");
     push_where(&mut query, &filter, matching);
-    query
-        .push(" limit ")
-        .push_bind(SAMPLE)
-        .push(") p group by category_id) n join categories c on c.id = n.category_id ");
+    push_sample(&mut query).push(") p group by category_id) n join categories c on c.id = n.category_id ");
     query.push("order by n.count desc, c.name, c.id limit ").push_bind(VALUES).build_query_as().fetch_all(c).await
 }
 
@@ -93,13 +90,22 @@ pub(in crate::features::catalog::listing) async fn bounds(
     matching: Option<&Matching>,
 ) -> sqlx::Result<Bounds> {
     let filter = Filter { min_price: None, max_price: None, ..filter.clone() };
-    let mut query = QueryBuilder::new(
-        "select min(p.price_minor) as lowest, max(p.price_minor) as highest, count(*) as looked_at,
-                count(*) filter (where exists (
-                  select from variants v join stock_levels s on s.variant_id = v.id
-                  where v.product_id = p.id and v.archived_at is null and s.on_hand > s.reserved)) as in_stock
-         from (select p.id, p.price_minor from products p",
+    let mut query = QueryBuilder::new("select (select p.price_minor from products p");
+    push_where(&mut query, &filter, matching);
+    query.push(" order by p.price_minor, p.id limit 1) as lowest, (select p.price_minor from products p");
+    push_where(&mut query, &filter, matching);
+    query.push(" order by p.price_minor desc, p.id desc limit 1) as highest, count(*) as looked_at, ");
+    query.push(
+        "count(*) filter (where exists (
+           select from variants v join stock_levels s on s.variant_id = v.id
+           where v.product_id = p.id and v.archived_at is null and s.on_hand > s.reserved)) as in_stock
+         from (select p.id from products p",
     );
     push_where(&mut query, &filter, matching);
-    query.push(" limit ").push_bind(SAMPLE).push(") p").build_query_as().fetch_one(c).await
+    push_sample(&mut query).push(") p").build_query_as().fetch_one(c).await
+}
+
+/// The first matches by their ids, which say nothing about what is counted.
+fn push_sample(query: &mut QueryBuilder<Postgres>) -> &mut QueryBuilder<Postgres> {
+    query.push(" order by p.id limit ").push_bind(SAMPLE)
 }

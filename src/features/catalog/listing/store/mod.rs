@@ -63,6 +63,7 @@ pub(super) async fn categories_below(c: &mut PgConnection, category: &CategoryOf
     sqlx::query_scalar!(
         r#"with recursive below as (
              select id from categories where id = $1 or slug = $2
+             union select category_id from category_slugs where slug = $2
              union select c.id from categories c join below on c.parent_id = below.id)
            select id as "id!" from below"#,
         id,
@@ -166,17 +167,23 @@ fn push_order(query: &mut QueryBuilder<Postgres>, sort: Sort) {
     });
 }
 
-/// Sets how often products were sold; all others were not.
-pub(super) async fn set_popularity(c: &mut PgConnection, ids: &[Uuid], units: &[i32]) -> sqlx::Result<u64> {
-    let changed = sqlx::query!(
-        "update products p set popularity = coalesce(n.units, 0)
-         from (select p.id, s.units from products p left join unnest($1::uuid[], $2::int[]) s (id, units) using (id)
-               where p.popularity > 0 or s.id is not null) n
-         where p.id = n.id and p.popularity <> coalesce(n.units, 0)",
+/// What is kept about how often products are sold, for those that are.
+pub(super) async fn popularity(c: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, i32)>> {
+    let rows = sqlx::query!("select id, popularity from products where popularity > 0").fetch_all(c).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.popularity)).collect())
+}
+
+/// Sets how often these products are sold. They are locked in the order of their ids, as everywhere.
+pub(super) async fn set_popularity(c: &mut PgConnection, ids: &[Uuid], units: &[i32]) -> sqlx::Result<()> {
+    sqlx::query!("select id from products where id = any($1) order by id for no key update", ids)
+        .fetch_all(&mut *c)
+        .await?;
+    sqlx::query!(
+        "update products p set popularity = s.units from unnest($1::uuid[], $2::int[]) s (id, units) where p.id = s.id",
         ids,
         units,
     )
     .execute(c)
     .await?;
-    Ok(changed.rows_affected())
+    Ok(())
 }

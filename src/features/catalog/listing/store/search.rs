@@ -6,6 +6,9 @@ use uuid::Uuid;
 use super::{COUNTED, push_where};
 use crate::features::catalog::listing::{Filter, Matching, Search};
 
+/// Words of one search that are corrected.
+const CORRECTED: usize = 4;
+
 /// Turns words into a query: each is a stem or the beginning of a word, and all must be there. A text that is the beginning
 /// of a sku finds its products too.
 pub(in crate::features::catalog::listing) async fn matching(
@@ -67,7 +70,7 @@ pub(super) fn push_ranked(query: &mut QueryBuilder<Postgres>, filter: &Filter, m
 }
 
 /// For each word, the one that was probably meant, if the shop has no word that begins like it: one or two letters wrong,
-/// missing, too many or swapped.
+/// missing, too many or swapped. The first words only: each looks at all that the shop has.
 pub(in crate::features::catalog::listing) async fn corrections(
     c: &mut PgConnection,
     words: &[String],
@@ -75,20 +78,26 @@ pub(in crate::features::catalog::listing) async fn corrections(
     sqlx::query_scalar!(
         r#"select coalesce(meant.word, typed.word) as "word!"
            from unnest($1::text[]) with ordinality typed (word, place)
-           cross join lateral (select fold(typed.word) as word, length(fold(typed.word)) as letters) f
+           -- The offset keeps the folding from being done again for each word of the shop.
+           cross join lateral (select fold(typed.word) as word, length(fold(typed.word)) as letters offset 0) f
            left join lateral (
              select k.word from search_words k
              where f.letters between 3 and 40 and length(k.word) between f.letters - 2 and f.letters + 2
                and levenshtein_less_equal(k.word, f.word, case when f.letters = 3 then 1 else 2 end)
                    <= case when f.letters = 3 then 1 else 2 end
-               and not exists (select from search_words s where s.word like replace(f.word, '_', '\_') || '%')
+               and not exists (select from search_words s
+                               where s.word ~>=~ f.word and s.word ~<~ (f.word || chr(1114111)))
              order by levenshtein(k.word, f.word) - similarity(k.word, f.word), left(k.word, 1) <> left(f.word, 1), k.word
              limit 1) meant on true
            order by typed.place"#,
-        words,
+        words.get(..CORRECTED).unwrap_or(words),
     )
     .fetch_all(c)
     .await
+    .map(|mut meant| {
+        meant.extend(words.iter().skip(CORRECTED).cloned());
+        meant
+    })
 }
 
 /// Words of the shop that look like one of these, the likest first.
