@@ -92,6 +92,8 @@ create index products_colours on products using gin (colours);
 create index products_popular on products (popularity desc, id desc) where archived_at is null and is_active;
 create index products_featured on products (created_at desc, id desc)
   where is_featured and archived_at is null and is_active;
+-- What the job that counts them changes.
+create index products_sold on products (id) where popularity > 0;
 -- For moving and removing categories.
 create index products_of_category on products (category_id);
 create index products_category_id on products (category_id, id) where archived_at is null and is_active;

@@ -46,6 +46,8 @@ async fn frozen_connections_are_replaced_within_ten_seconds() {
     let shop = TestApp::with(|config| {
         config.server.request_timeout_seconds = 1;
         config.database.acquire_timeout_ms = 1_000;
+        // Each read asks the database.
+        config.cache.list_bytes = 0;
     })
     .await;
     let admin = shop.staff(Role::Admin).await;

@@ -23,9 +23,9 @@ async fn many(shop: &TestApp, count: i64) {
          p as (
            insert into products (id, sku, title, slug, currency, price_minor, category_id, tags, created_at, updated_at,
                                  popularity, short_description)
-           select gen_random_uuid(), 'S' || n, 'Cloth ' || n / 3, 'cloth-' || n, 'NGN', n / 4 * 100, c.id,
+           select ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'S' || n, 'Cloth ' || n / 3, 'cloth-' || n, 'NGN', n / 4 * 100, c.id,
                   array['t' || n % 50], timestamptz '2026-01-01 00:00:00.123456Z' + n / 5 * interval '1 second', now(),
-                  n / 7, case when n % 1000 = 0 then 'a needle' else 'hay' end
+                  case when n % 70 = 0 then n / 70 else 0 end, case when n % 1000 = 0 then 'a needle' else 'hay' end
            from generate_series(1, {count}) n join c on c.name = 'C' || n % 10 returning id, sku),
          v as (
            insert into variants (id, product_id, sku, options, price_minor, position)
@@ -165,7 +165,6 @@ async fn no_list_reads_a_big_table_to_the_end() {
             "/search?q=zzzzz",
             "/suggestions?q=clot",
             "?facets=true&category=c-3",
-            "?facets=true&search=needle",
         ]
         .map(str::to_owned),
     );
