@@ -589,6 +589,8 @@ async fn no_search_fails() {
         "not",
         "the",
         "a & !b:*",
+        "\u{345}",
+        "kente \u{345}",
         &"kente ".repeat(60),
         &"x".repeat(3_000),
         &"é".repeat(500),
