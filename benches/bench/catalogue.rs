@@ -51,16 +51,20 @@ pub(crate) fn measure(
         let statements = captured(args, runtime, &data_dir, url, log, path)?;
         let script = directory.join("captured.sql");
         std::fs::write(&script, statements.join(";\n") + ";\n")?;
-        let shop = Server::agape(&args.binary, &data_dir, url, &[])?;
         let requests = Requests::Path(String::leak(path.to_owned()));
-        let load = Load { address: shop.address, clients: args.clients, seconds: Duration::from_secs(args.seconds) };
-        let (ours, beside) = by_turns(
-            args,
-            || Ok(Measured { rate: runtime.block_on(load.run(&requests))?, cpu: None }),
-            || pgbench.script(&script),
-        )?;
-        shop.stop()?;
-        lines.push(Line { name: name.to_owned(), ours, beside });
+        let asked_anew: &[(&str, &str)] = &[("AGAPE_CACHE__LIST_BYTES", "0")];
+        for (kept, settings) in [("", asked_anew), (", kept", &[])] {
+            let shop = Server::agape(&args.binary, &data_dir, url, settings)?;
+            let load =
+                Load { address: shop.address, clients: args.clients, seconds: Duration::from_secs(args.seconds) };
+            let (ours, beside) = by_turns(
+                args,
+                || Ok(Measured { rate: runtime.block_on(load.run(&requests))?, cpu: None }),
+                || pgbench.script(&script),
+            )?;
+            shop.stop()?;
+            lines.push(Line { name: format!("{name}{kept}"), ours, beside });
+        }
     }
     let off = [("AGAPE_CACHE__PRODUCTS", "0")];
     let shop = Server::agape(&args.binary, &data_dir, url, &off)?;
