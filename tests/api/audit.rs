@@ -638,3 +638,17 @@ async fn odd_times_are_refused() {
         assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), [field], "{query}");
     }
 }
+
+/// Who takes the catalogue away is on record, with the form in which he took it.
+#[tokio::test]
+async fn an_export_of_the_catalogue_is_on_record() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    shop.product(&admin, "A", 1_000, 1).await;
+    assert_eq!(shop.get("/admin/exports/products?format=jsonl").token(&admin).send().await.status, 200);
+    let found = entries(&shop, &admin, "action=product.export").await;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0]["actorId"], id_of(&shop, &admin).await);
+    assert_eq!(found[0]["after"], json!({"format": "jsonl"}));
+    assert_chain(&shop).await;
+}
