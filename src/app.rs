@@ -13,6 +13,7 @@ use crate::features::carts::EmptyCarts;
 use crate::features::catalog::{ListCache, ProductCache};
 use crate::features::media::Media;
 use crate::features::notifications::Mailer;
+use crate::flows::place::Placing;
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::crypto::Vault;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub list_cache: ListCache,
     /// Carts that are known to be empty.
     pub empty_carts: EmptyCarts,
+    /// Orders that are being placed.
+    pub placing: Placing,
     /// Keeps and shows pictures.
     pub media: Media,
     /// Counts requests.
@@ -101,7 +104,8 @@ impl App {
             product_cache,
             empty_carts: EmptyCarts::new(redis.clone(), signals.clone(), hearing.clone()),
             rate_limiter: RateLimiter::new(&config.limits, redis.clone()),
-            media: Media::new(&config)?,
+            placing: Placing::default(),
+            media: Media::new(&config, db.clone(), signals.clone())?,
             waker: Waker::default(),
             paystack,
             metrics: telemetry::init_metrics(),
@@ -122,11 +126,13 @@ impl App {
                 self.product_cache.start_anew();
                 self.empty_carts.start_anew();
                 self.live_sessions.start_anew();
+                self.media.start_anew();
             }
             Heard::Change(signal) => match signal.topic {
                 Topic::Products => self.product_cache.hear(signal.ids, signal.redis_missed).await,
                 Topic::Carts => self.empty_carts.hear(signal.ids).await,
                 Topic::Sessions => self.live_sessions.hear(signal.ids).await,
+                Topic::Pictures => self.media.hear(signal.ids).await,
             },
         }
     }

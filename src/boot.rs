@@ -48,6 +48,8 @@ impl Server {
         let mut options = Options::new(&config.server.data_dir);
         options.bin_dir = Some(&config.database.bin_dir).filter(|dir| !dir.is_empty()).map(PathBuf::from);
         options.search_path = std::env::var_os("PATH");
+        // The details of an error quote rows, such as the address of an account that exists already.
+        options.settings.push(("log_error_verbosity".into(), "terse".into()));
         let (url, admin_url, owned) = tokio::task::spawn_blocking(move || {
             if attach && let Some(running) = private_postgres::attach(&options)? {
                 return Ok((running.url(DATABASE), running.url("postgres"), None));

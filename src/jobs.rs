@@ -12,7 +12,9 @@ use crate::flows::expire::Sweep;
 use crate::flows::fetch_images::FetchImages;
 use crate::flows::order_mail::SendOrderMail;
 use crate::flows::popularity::CountPopularity;
+use crate::flows::remind_carts::RemindCarts;
 use crate::flows::retention::Retention;
+use crate::flows::stock_watch::WatchStock;
 use crate::platform::jobs::{Registry, Runner};
 
 /// Starts the workers of this process.
@@ -33,9 +35,13 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     registry.add::<FetchImages>()?;
     registry.add::<Retention>()?;
     registry.add::<CountPopularity>()?;
+    registry.add::<WatchStock>()?;
+    registry.add::<RemindCarts>()?;
     registry.add::<Sweep>()?;
     registry.every::<Sweep>(Duration::from_secs(app.config.jobs.sweep_seconds.max(1)), || Sweep {})?;
+    registry.every::<WatchStock>(Duration::from_secs(60), || WatchStock {})?;
     registry.every::<FetchImages>(Duration::from_secs(60), || FetchImages {})?;
+    registry.every::<RemindCarts>(Duration::from_secs(10 * 60), || RemindCarts {})?;
     registry.every::<CountPopularity>(Duration::from_secs(60 * 60), || CountPopularity {})?;
     registry.every::<SweepMedia>(Duration::from_secs(60 * 60), || SweepMedia {})?;
     registry.every::<Retention>(Duration::from_secs(24 * 60 * 60), || Retention {})?;

@@ -10,5 +10,6 @@ pub mod flows;
 pub mod jobs;
 pub mod limits;
 pub mod openapi;
+mod pipeline;
 pub mod platform;
 pub mod router;

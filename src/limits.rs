@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use crate::app::App;
 use crate::features::auth::{Identity, Role};
@@ -26,6 +25,7 @@ const ATTEMPTS: &[&str] = &[
     "/verify-email",
     "/reset-password",
     "/forgot-password",
+    "/api/v1/products/{product}/back-in-stock",
 ];
 
 /// What monitors, browsers, payment providers and developers ask, and costs next to nothing.
@@ -35,22 +35,37 @@ const FREE: &[&str] =
 /// The same, with everything below it.
 const FREE_BELOW: &[&str] = &["/media/", "/assets/", "/.well-known/", "/docs/", "/dev/mail/", "/api/v1/webhooks/"];
 
-/// Counts a request and refuses it when there were too many. Each counted answer tells the state of its limit.
+/// The limit that a request was counted against, if it was.
+#[derive(Debug)]
+pub struct Counted(Option<(Class, Verdict)>);
+
+impl Counted {
+    /// Tells the state of the limit. A handler that refused because of the account has told that limit already.
+    pub fn tell(&self, response: &mut Response) {
+        if let Some((class, verdict)) = &self.0
+            && verdict.limit > 0
+            && !tells_limit(response.headers())
+        {
+            tell_limit(response.headers_mut(), *class, verdict);
+        }
+    }
+}
+
+/// Counts a request.
 ///
 /// Attempts to sign in and the like are counted by address, whoever makes them; other requests of staff by their
 /// account, and all others by address.
-pub async fn limit_rates(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some((class, key)) = counted(&request) else { return next.run(request).await };
-    let verdict = app.rate_limiter.check(class, &key, app.clock.now()).await;
-    if !verdict.allowed {
-        return refusal(class, &verdict).into_response();
+///
+/// # Errors
+/// `RateLimited` when there were too many.
+pub fn count<'a>(app: &'a App, request: &Request) -> impl Future<Output = Result<Counted>> + use<'a> {
+    // Before the first wait, as a request's body must not be shared between threads.
+    let counted = counted(request);
+    async move {
+        let Some((class, key)) = counted else { return Ok(Counted(None)) };
+        let verdict = app.rate_limiter.check(class, &key, app.clock.now()).await;
+        if verdict.allowed { Ok(Counted(Some((class, verdict)))) } else { Err(refusal(class, &verdict)) }
     }
-    let mut response = next.run(request).await;
-    // A handler that refused because of the account has told that limit already.
-    if verdict.limit > 0 && !tells_limit(response.headers()) {
-        tell_limit(response.headers_mut(), class, &verdict);
-    }
-    response
 }
 
 /// Counts an attempt on an account, wherever it comes from. `account` is its e-mail address, or its id where the caller

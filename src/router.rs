@@ -1,32 +1,29 @@
-//! All routes, and the layers around them.
+//! All routes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
-use tower_http::compression::CompressionLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
-use crate::features::auth::{AccessTable, Gate};
+use crate::features::auth::AccessTable;
 use crate::features::{
-    addresses, audit, auth, carts, catalog, media, notifications, orders, payments, privacy, webhooks,
+    addresses, audit, auth, carts, catalog, inventory, media, notifications, orders, payments, privacy, webhooks,
+    wishlists,
 };
+use crate::openapi;
+use crate::pipeline::{Pipeline, guarded, unguarded};
 use crate::platform::error::{Error, Result};
-use crate::platform::http::envelope::LIMIT_HEADERS;
-use crate::platform::http::layers::{self, Outer};
-use crate::platform::http::pages;
-use crate::{limits, openapi};
+use crate::platform::http::{layers, pages};
 
 /// The routes of the OpenAPI document.
 pub(crate) fn api() -> OpenApiRouter<App> {
@@ -36,8 +33,10 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .merge(privacy::routes())
         .merge(audit::routes())
         .merge(catalog::routes())
+        .merge(inventory::routes())
         .merge(media::routes())
         .merge(carts::routes())
+        .merge(wishlists::routes())
         .merge(orders::routes())
         .merge(payments::routes())
         .merge(webhooks::routes());
@@ -55,11 +54,13 @@ pub(crate) fn api() -> OpenApiRouter<App> {
 /// When a route does not say who may use it.
 pub fn router(app: &App, sandbox: Option<Router>) -> anyhow::Result<Router> {
     let document = openapi::document();
-    let gate = Gate { app: app.clone(), table: Arc::new(AccessTable::of(&document)?) };
+    let pipeline = Pipeline::new(app, AccessTable::of(&document)?);
     let (api, _) = api().split_for_parts();
     let mut router = api
         .merge(auth::pages())
         .merge(payments::pages())
+        .merge(inventory::stop_pages())
+        .merge(privacy::pages())
         .merge(catalog::media_routes())
         .merge(media::delivery_routes())
         .route("/", get(home))
@@ -70,57 +71,18 @@ pub fn router(app: &App, sandbox: Option<Router>) -> anyhow::Result<Router> {
     }
     // Without "none" the page sends the document's address to a foreign validator.
     let docs = SwaggerUi::new("/docs").config(Config::default().validator_url("none")).url("/openapi.json", document);
-    let mut router = router
+    let router = router
         .with_state(app.clone())
         .merge(Router::from(docs).layer(from_fn(docs_policy)))
         .fallback(layers::unknown_route)
-        .layer(from_fn(layers::shape_refusals))
-        .layer(DefaultBodyLimit::max(app.config.server.body_limit_bytes))
-        .layer(from_fn(layers::entity_tags))
-        .layer(CompressionLayer::new())
-        // Before a body is read: who asks, how often, and whether he may.
-        .layer(from_fn_with_state(gate, auth::authorize))
-        .layer(from_fn_with_state(app.clone(), limits::limit_rates))
-        .layer(from_fn_with_state(app.clone(), auth::identify));
-    if let Some(sandbox) = sandbox {
-        router = router.nest("/sandbox/paystack", sandbox.layer(from_fn(sandbox_policy)));
-    }
-    let outer = Outer {
-        trusted_proxies: app.config.server.trusted_proxies.clone(),
-        timeout: app.config.request_timeout(),
-        slow_routes: media::UPLOAD_ROUTES
-            .into_iter()
-            .map(|route| (route, app.config.upload_timeout()))
-            .chain([(catalog::UPLOAD_ROUTE, Duration::from_secs(app.config.imports.upload_seconds))])
-            .collect(),
-        body_limit: app.config.server.body_limit_bytes,
-        hsts: app.config.is_production(),
-    };
-    // Preflight requests are answered before anything else looks at them or counts them.
-    Ok(router.layer(cors(app)).layer(from_fn_with_state(outer, layers::outer)))
-}
-
-fn cors(app: &App) -> CorsLayer {
-    let origins: Vec<HeaderValue> =
-        app.config.server.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
-    let header = HeaderName::from_static;
-    let exposed = [header("x-request-id"), header("etag"), header("retry-after"), header("idempotency-replayed")];
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
-        .allow_credentials(true)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            CONTENT_TYPE,
-            header("authorization"),
-            header("x-request-id"),
-            header("x-cart-token"),
-            header("x-token-transport"),
-            header("idempotency-key"),
-            header("if-none-match"),
-            header("traceparent"),
-        ])
-        .expose_headers(exposed.into_iter().chain(LIMIT_HEADERS).collect::<Vec<_>>())
-        .max_age(Duration::from_secs(600))
+        .layer(from_fn_with_state(Arc::clone(&pipeline), guarded));
+    Ok(match sandbox {
+        Some(sandbox) => {
+            let sandbox = Router::new().nest("/sandbox/paystack", sandbox.layer(from_fn(sandbox_policy)));
+            router.merge(sandbox.layer(from_fn_with_state(pipeline, unguarded)))
+        }
+        None => router,
+    })
 }
 
 /// The docs page brings its own scripts and styles, all from this server.

@@ -28,6 +28,8 @@ pub(crate) enum Requests {
     Path(&'static str),
     /// An order of two variants, others each time.
     Order,
+    /// An order of one piece of always the same variant.
+    HotOrder,
     /// A new account, the one that logins are for.
     Register,
     /// The right password.
@@ -110,7 +112,7 @@ impl Requests {
     fn status(self) -> &'static [u8] {
         match self {
             Self::Hello | Self::Product | Self::Path(_) | Self::Login => b"200",
-            Self::Order | Self::Register => b"201",
+            Self::Order | Self::HotOrder | Self::Register => b"201",
             Self::WrongPassword | Self::UnknownAddress => b"401",
         }
     }
@@ -130,6 +132,7 @@ impl Requests {
                 let (first, second) = (1 + random.below(half), half + 1 + random.below(half));
                 post(request, "orders", &seed::order(first, second))
             }
+            Self::HotOrder => post(request, "orders", &seed::hot_order()),
             Self::Register => post(request, "auth/register", &seed::account("ama", "Test@1234", true)),
             Self::Login => post(request, "auth/login", &seed::account("ama", "Test@1234", false)),
             Self::WrongPassword => post(request, "auth/login", &seed::account("ama", "Test@1235", false)),

@@ -6,6 +6,7 @@
 #![expect(clippy::float_arithmetic, reason = "rates and ratios are not money")]
 
 mod catalogue;
+mod hot;
 mod load;
 mod logins;
 mod pgbench;
@@ -108,6 +109,7 @@ fn main() -> anyhow::Result<()> {
     let placed = by_turns(&args, || load(&shop, &load::Requests::Order), || pgbench.place())?;
     let memory = shop.resident_kib();
     shop.stop()?;
+    let reservations = hot::measure(&args, &runtime, directory.path(), &url, &pgbench)?;
 
     let off = [("AGAPE_CACHE__PRODUCTS", "0")];
     let shop = Server::agape(&args.binary, &directory.path().join("shop"), &url, &off)?;
@@ -155,6 +157,7 @@ fn main() -> anyhow::Result<()> {
         }
         None => println!("resident memory  unknown on this system"),
     }
+    hot::print(&reservations);
     logins.print();
     println!("{imported}");
     println!("\n{:<28} {:>9} {:>9} {:>6} {:>9}", "catalogue", "agape/s", "pgbench/s", "ratio", "of hello");

@@ -14,7 +14,11 @@ const FIND: &str = include_str!("../../src/features/catalog/find.sql");
 const OFFERS: &str = include_str!("../../src/flows/place/offers.sql");
 const PLACE: &str = include_str!("../../src/flows/place/insert.sql");
 
+/// The settings of the server's connections for orders.
+const HOT_OPTIONS: &str = "-c plan_cache_mode=force_generic_plan";
+
 /// pgbench on one database.
+#[derive(Clone)]
 pub(crate) struct Pgbench {
     program: PathBuf,
     url: String,
@@ -39,9 +43,23 @@ impl Pgbench {
         self.run(&self.find, "")
     }
 
-    /// One order, with the settings of the server's connections for orders.
+    /// One order of two variants.
     pub(crate) fn place(&self) -> anyhow::Result<Measured> {
-        self.run(&self.place, "-c plan_cache_mode=force_generic_plan")
+        self.run(&self.place, HOT_OPTIONS)
+    }
+
+    /// So many orders of the same variant in one statement, by so many clients. The rate is of orders.
+    pub(crate) fn place_hot(&self, orders: u64, clients: u64) -> anyhow::Result<Measured> {
+        let script = self.place.with_file_name("place_hot.sql");
+        std::fs::write(&script, place_hot_script(orders)?)?;
+        let alone = Self { clients, ..self.clone() };
+        let statements = alone.run(&script, HOT_OPTIONS)?;
+        Ok(Measured { rate: statements.rate * orders as f64, cpu: None })
+    }
+
+    /// As [`Self::place`], by so many clients.
+    pub(crate) fn place_by(&self, clients: u64) -> anyhow::Result<Measured> {
+        Self { clients, ..self.clone() }.place()
     }
 
     /// Any script.
@@ -73,15 +91,17 @@ impl Pgbench {
 }
 
 /// What is the same in every order. pgbench sends its variables as parameters; one without a value is null.
-const CONSTANTS: [&str; 13] = [
+const CONSTANTS: [&str; 15] = [
     "false=false",
     "none={}",
     "names={Gold,Green}",
     "images={/media/product-1-0.png,/media/product-2-0.png}",
     "prices={4500000,4500000}",
-    "quantities={1,1}",
+    "ones={1,1}",
+    "positions={1,2}",
     "taxes={337500,337500}",
     "zero=0",
+    "price=4500000",
     "subtotal=9000000",
     "shipping=250000",
     "tax=675000",
@@ -94,6 +114,7 @@ fn find_script() -> anyhow::Result<String> {
     Ok(format!("\\set n random(1, {})\n{sql};\n", seed::PRODUCTS))
 }
 
+/// One order of two variants, as the server reads and writes it.
 fn place_script() -> anyhow::Result<String> {
     let half = seed::VARIANTS / 2;
     // Arrays are made from texts, so that the planner knows as little of their length as of a parameter's.
@@ -104,48 +125,22 @@ fn place_script() -> anyhow::Result<String> {
     };
     let variants = ids(seed::VARIANT_ID, "v1", "v2");
     let offers = with_values(OFFERS, &[&variants, ":none::uuid[]"])?;
-    let place = with_values(
-        PLACE,
-        &[
-            // 1 to 11: the lines.
-            "array[gen_random_uuid(), gen_random_uuid()]",
-            &ids(seed::PRODUCT_ID, "p1", "p2"),
-            &variants,
-            "('{SKU-V' || :v1::text || ',SKU-V' || :v2::text || '}')::text[]",
-            "('{Product ' || :p1::text || ',Product ' || :p2::text || '}')::text[]",
-            ":names::text[]",
-            ":images::text[]",
-            ":prices::bigint[]",
-            ":quantities::int[]",
-            ":prices::bigint[]",
-            ":taxes::bigint[]",
-            "now()",
-            // No cart.
-            ":null::uuid",
-            ":null::int",
-            // 15: the order.
-            "gen_random_uuid()",
-            ":null::uuid",
-            "'ama@example.com'::text",
-            "'pending_payment'::text",
-            "'NGN'::text",
-            ":subtotal::bigint",
-            ":zero::bigint",
-            ":shipping::bigint",
-            ":tax::bigint",
-            ":total::bigint",
-            ":address::jsonb",
-            "'standard'::text",
-            "'card'::text",
-            ":null::text",
-            "now() + interval '30 minutes'",
-            "now() + interval '15 minutes'",
-            // 31: its job.
-            "'order_mail'::text",
-            ":job::jsonb",
-            "3::smallint",
-        ],
-    )?;
+    let lines = [
+        ":ones::int[]",
+        "array[gen_random_uuid(), gen_random_uuid()]",
+        &ids(seed::PRODUCT_ID, "p1", "p2"),
+        &variants,
+        "('{SKU-V' || :v1::text || ',SKU-V' || :v2::text || '}')::text[]",
+        "('{Product ' || :p1::text || ',Product ' || :p2::text || '}')::text[]",
+        ":names::text[]",
+        ":images::text[]",
+        ":prices::bigint[]",
+        ":ones::int[]",
+        ":prices::bigint[]",
+        ":taxes::bigint[]",
+        ":positions::int[]",
+    ];
+    let place = with_values(PLACE, &values(&lines, 1))?;
     Ok(format!(
         "\\set v1 random(1, {half})\n\\set v2 random({}, {})\n\\set p1 (:v1 - 1) / 3 + 1\n\\set p2 (:v2 - 1) / 3 + 1\n\
          {offers};\n{place};\n",
@@ -154,15 +149,76 @@ fn place_script() -> anyhow::Result<String> {
     ))
 }
 
+/// So many orders of one piece of the same variant in one statement.
+fn place_hot_script(orders: u64) -> anyhow::Result<String> {
+    let variant = format!("'{}{:012}'::uuid", seed::VARIANT_ID, seed::HOT);
+    let product = format!("'{}{:012}'::uuid", seed::PRODUCT_ID, 1);
+    let offers = with_values(OFFERS, &[&filled_array(&variant, 1), ":none::uuid[]"])?;
+    let same = |value: &str| filled_array(value, orders);
+    let lines = [
+        format!("array(select generate_series(1, {orders}))"),
+        format!("array(select gen_random_uuid() from generate_series(1, {orders}))"),
+        same(&product),
+        same(&variant),
+        same("'SKU-V1'::text"),
+        same("'Product 1'::text"),
+        same("'Green'::text"),
+        same("'/media/product-1-0.png'::text"),
+        same(":price::bigint"),
+        same("1"),
+        same(":price::bigint"),
+        same(":zero::bigint"),
+        same("1"),
+    ];
+    let place = with_values(PLACE, &values(&lines, orders))?;
+    Ok(format!("{offers};\n{place};\n"))
+}
+
+/// The values of the statement that places so many orders with these lines.
+fn values(lines: &[impl AsRef<str>], orders: u64) -> Vec<String> {
+    let same = |value: &str| filled_array(value, orders);
+    let mut values: Vec<String> = lines.iter().map(|line| line.as_ref().to_owned()).collect();
+    values.push(format!("array(select gen_random_uuid() from generate_series(1, {orders}))"));
+    values.extend(
+        [
+            // No account and no cart.
+            ":null::uuid",
+            ":null::uuid",
+            ":null::int",
+            "'ama@example.com'::text",
+            "'NGN'::text",
+            ":subtotal::bigint",
+            ":zero::bigint",
+            ":shipping::bigint",
+            ":tax::bigint",
+            ":total::bigint",
+            ":address::jsonb",
+            "'standard'::text",
+            "'paystack'::text",
+            ":null::text",
+            "now() + interval '30 minutes'",
+            "now() + interval '15 minutes'",
+            ":job::jsonb",
+        ]
+        .map(same),
+    );
+    values.extend(["now()", "'pending_payment'::text", "'order_mail'::text", "3::smallint"].map(str::to_owned));
+    values
+}
+
+fn filled_array(value: &str, length: u64) -> String {
+    format!("array_fill({value}, array[{length}])")
+}
+
 /// Puts the values in the places of `$1`, `$2` …
-fn with_values(sql: &str, values: &[&str]) -> anyhow::Result<String> {
+fn with_values(sql: &str, values: &[impl AsRef<str>]) -> anyhow::Result<String> {
     let mut pieces = sql.split('$');
     let mut filled = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
         let (number, rest) = piece.split_at(digits);
         let value = number.parse::<usize>().ok().and_then(|n| values.get(n.checked_sub(1)?));
-        filled.push_str(value.with_context(|| format!("no value for ${number}; the statement has changed"))?);
+        filled.push_str(value.with_context(|| format!("no value for ${number}; the statement has changed"))?.as_ref());
         filled.push_str(rest);
     }
     Ok(filled)

@@ -10,6 +10,8 @@ use sqlx::{ConnectOptions, Connection, Executor};
 pub(crate) const PRODUCTS: u64 = 1_000;
 /// Three for each product, one after the other.
 pub(crate) const VARIANTS: u64 = 3 * PRODUCTS;
+/// The variant that everybody wants, in the load of one variant.
+pub(crate) const HOT: u64 = 1;
 /// What the last twelve digits of an id follow.
 pub(crate) const PRODUCT_ID: &str = "00000000-0000-7000-8000-";
 pub(crate) const VARIANT_ID: &str = "00000000-0000-7000-9000-";
@@ -18,6 +20,13 @@ pub(crate) const VARIANT_ID: &str = "00000000-0000-7000-9000-";
 pub(crate) fn order(first: u64, second: u64) -> String {
     format!(
         r#"{{"items":[{{"variantId":"{VARIANT_ID}{first:012}","quantity":1}},{{"variantId":"{VARIANT_ID}{second:012}","quantity":1}}],"email":"ama@example.com","shippingAddress":{ADDRESS}}}"#
+    )
+}
+
+/// The body of an order of one piece of the variant that everybody wants.
+pub(crate) fn hot_order() -> String {
+    format!(
+        r#"{{"items":[{{"variantId":"{VARIANT_ID}{HOT:012}","quantity":1}}],"email":"ama@example.com","shippingAddress":{ADDRESS}}}"#
     )
 }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::boot::{self, Server};
-use crate::features::{audit, auth};
+use crate::features::{audit, auth, inventory};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
-use crate::platform::db;
+use crate::platform::db::{self, MigrationState};
 
 /// What was found, and how to mend it.
 type Finding = Result<String, String>;
@@ -59,7 +59,7 @@ fn private_files(config: &Config) -> Finding {
 async fn database(config: Config, url: &str) -> Vec<(&'static str, Finding)> {
     let mut findings: Vec<(&str, Finding)> = Vec::new();
     let missing = match db::migration_status(url).await {
-        Ok(status) => status.iter().filter(|migration| !migration.applied).count(),
+        Ok(status) => status.iter().filter(|migration| migration.state == MigrationState::Missing).count(),
         Err(error) => {
             findings.push(("database", Err(format!("{error:#}"))));
             return findings;
@@ -85,6 +85,7 @@ async fn database(config: Config, url: &str) -> Vec<(&'static str, Finding)> {
         Ok(keys.iter().map(|key| format!("{} {}", key.kid, key.state)).collect::<Vec<_>>().join(", ")),
     ));
     findings.push(("audit log", audit_log(&app).await));
+    findings.push(("stock", stock(&app).await));
     findings.push((
         "administrator",
         match auth::has_admin(&app).await {
@@ -98,6 +99,9 @@ async fn database(config: Config, url: &str) -> Vec<(&'static str, Finding)> {
         findings.push(("redis", finding));
     }
     findings.push(("mail", app.mailer.check().await.map_err(|error| format!("{error:#} (mail.smtp_url)"))));
+    for (name, found) in app.media.check().await {
+        findings.push((name, found.map_err(|error| format!("{error:#}"))));
+    }
     findings.push(("payments", Ok(if sandbox { "the built-in sandbox; no money moves" } else { "Paystack" }.into())));
     app.db.close().await;
     findings
@@ -115,4 +119,27 @@ async fn audit_log(app: &crate::app::App) -> Finding {
     }
     let head = chain.head.map(|hash| format!(", head {}", hex::encode(hash))).unwrap_or_default();
     Ok(format!("{} entries, every link fits{head}", chain.entries))
+}
+
+/// Whether each level is the sum of its movements, and what is set aside the sum of what orders hold.
+async fn stock(app: &crate::app::App) -> Finding {
+    let proof = async {
+        let mut connection = app.db.acquire().await?;
+        let faults = inventory::ledger_faults(&mut connection).await?;
+        Ok::<_, crate::platform::error::Error>((faults, inventory::count_levels(&mut connection).await?))
+    };
+    let (faults, levels) = proof.await.map_err(|error| error.to_string())?;
+    let Some(fault) = faults.first() else { return Ok(format!("{levels} levels, each the sum of its movements")) };
+    Err(format!(
+        "{} levels differ from their ledger, first that of variant {}: {} on hand where the movements give {}, {} set aside \
+         where the movements give {} and orders hold {}. Somebody has written to the tables past the program: count the goods, \
+         mend the row by hand to what the movements give, and enter the count as staff",
+        faults.len(),
+        fault.variant_id,
+        fault.on_hand,
+        fault.on_hand_moved,
+        fault.reserved,
+        fault.reserved_moved,
+        fault.held,
+    ))
 }

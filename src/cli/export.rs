@@ -56,7 +56,7 @@ pub(super) async fn run(config: Config, args: &Args) -> anyhow::Result<()> {
     let app = boot::build(config, &server.url, Clock::default()).await?;
     record_export(&app, None, &RequestMeta::command_line(), format).await?;
     let written = match output {
-        None => write(&app, format, std::io::stdout().lock()).await.context("the products could not be written"),
+        None => write(&app, format, std::io::stdout().lock()).await,
         Some(path) => {
             // What is only half written must not look like an export.
             let mut half = path.clone().into_os_string();
@@ -79,7 +79,7 @@ pub(super) async fn run(config: Config, args: &Args) -> anyhow::Result<()> {
 async fn write(app: &crate::app::App, format: ExportFormat, mut out: impl Write) -> anyhow::Result<()> {
     let mut pieces = pin!(export(app.clone(), format));
     while let Some(bytes) = pieces.try_next().await? {
-        out.write_all(&bytes)?;
+        out.write_all(&bytes).map_err(super::output_error)?;
     }
-    Ok(out.flush()?)
+    out.flush().map_err(super::output_error)
 }

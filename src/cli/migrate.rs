@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::boot::Server;
 use crate::platform::config::Config;
-use crate::platform::db;
+use crate::platform::db::{self, MigrationState};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  agape migrate status\n  DATABASE_URL=postgres://… agape migrate up")]
@@ -19,7 +19,7 @@ pub(super) struct Args {
 enum Command {
     /// Apply what is missing. Safe beside running servers.
     Up,
-    /// List the migrations. Exits with 1 when some are missing.
+    /// List the migrations. Exits with 1 when some are missing, or were changed after they were applied.
     Status,
 }
 
@@ -34,10 +34,14 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<ExitCode
         Command::Status => {
             let status = db::migration_status(&server.url).await?;
             for migration in &status {
-                let word = if migration.applied { "applied" } else { "missing" };
+                let word = match migration.state {
+                    MigrationState::Applied => "applied",
+                    MigrationState::Missing => "missing",
+                    MigrationState::Changed => "changed",
+                };
                 println!("{word}  {}  {}", migration.version, migration.description);
             }
-            ExitCode::from(u8::from(status.iter().any(|migration| !migration.applied)))
+            ExitCode::from(u8::from(status.iter().any(|migration| migration.state != MigrationState::Applied)))
         }
     };
     server.stop().await?;

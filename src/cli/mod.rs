@@ -12,12 +12,14 @@ mod serve;
 mod totp;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::platform::config::{Config, Faults, Settings};
+use crate::platform::telemetry;
 
 /// AGAPE: a commerce backend in one binary on PostgreSQL.
 #[derive(Debug, Parser)]
@@ -66,20 +68,43 @@ enum Command {
     },
 }
 
-/// Runs the command of this process's arguments. Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.
+/// Runs the command of this process's arguments. Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 130
+/// interrupted, 141 nobody read the output to its end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(cli)),
         Err(error) => Err(error.into()),
     };
+    telemetry::flush_logs();
     match result {
         Ok(code) => code,
+        // As the system would have ended it: 128 and the number of SIGPIPE.
+        Err(error) if error.is::<OutputClosed>() => ExitCode::from(141),
         Err(error) => {
             eprintln!("agape: {}", told(&error));
             ExitCode::from(if error.is::<Faults>() { 2 } else { 1 })
         }
     }
+}
+
+/// Nobody reads the standard output any more, as behind `| head`.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+struct OutputClosed;
+
+/// What writing to the standard output failed with.
+fn output_error(error: std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => OutputClosed.into(),
+        _ => anyhow::Error::from(error).context("the output could not be written"),
+    }
+}
+
+/// Writes to the standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(output_error)
 }
 
 /// An error with its causes. Many print their cause themselves, which is not repeated.

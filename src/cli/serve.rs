@@ -78,7 +78,8 @@ fn welcome(config: &Config, demo_password: Option<&str>) -> String {
     lines.join("\n")
 }
 
-async fn stop_signal() {
+/// Waits until the operator or the system wants the program to end.
+pub(super) async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let terminate = async {
         match signal(SignalKind::terminate()) {

@@ -12,3 +12,4 @@ pub mod orders;
 pub mod payments;
 pub mod privacy;
 pub mod webhooks;
+pub mod wishlists;

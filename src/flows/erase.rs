@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::{self, Identity};
 use crate::features::orders::{LockedOrder, Status};
-use crate::features::{addresses, carts, inventory, notifications, orders, payments, webhooks};
+use crate::features::{addresses, carts, inventory, notifications, orders, payments, webhooks, wishlists};
 use crate::flows::cancel;
 use crate::platform::error::{Error, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
@@ -84,11 +84,14 @@ pub async fn erase(
     let references = payments::erase_answers(&mut tx, &ids, now).await?;
     webhooks::erase_bodies(&mut tx, &references).await?;
     orders::pseudonymise(&mut tx, &ids, now).await?;
+    // Before the mails: one that is being written for a request is there once the request is gone.
+    inventory::erase_requests(&mut tx, id, guest).await?;
     notifications::erase(&mut tx, id, guest, &ids).await?;
     let callers: Vec<_> =
         [Some(id.to_string()), guest.map(|email| format!("guest {email}"))].into_iter().flatten().collect();
     idempotency::erase(&mut tx, &callers).await?;
     carts::erase(&mut tx, id).await?;
+    wishlists::erase(&mut tx, id).await?;
     addresses::erase(&mut tx, id).await?;
     audit::erase_subject(&mut tx, id).await?;
     let sessions = auth::end_sessions(&mut tx, id, now).await?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::{self, Identity};
-use crate::features::{addresses, carts, notifications, orders, payments, privacy};
+use crate::features::{addresses, carts, inventory, notifications, orders, payments, privacy, wishlists};
 use crate::limits;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
@@ -32,6 +32,8 @@ pub async fn export(app: &App, identity: &Identity, meta: &RequestMeta) -> Resul
         "orders": orders,
         "payments": payments::export(&mut tx, &ids).await?,
         "cart": carts::export(&mut tx, id).await?,
+        "backInStockRequests": inventory::export_requests(&mut tx, id, guest).await?,
+        "wishlist": wishlists::export(&mut tx, id).await?,
         "mails": notifications::export(&mut tx, id, guest).await?,
         "audit": audit::export(&mut tx, id).await?,
     });

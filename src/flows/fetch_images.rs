@@ -7,12 +7,17 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::app::App;
+use crate::features::audit;
+use crate::features::auth::Identity;
 use crate::features::catalog::{self, WaitingImage};
 use crate::features::media;
 use crate::platform::error::{Error, Result};
 use crate::platform::fetch::{FetchError, Fetcher};
+use crate::platform::http::RequestMeta;
+use crate::platform::ids::{ImageId, ProductId};
 use crate::platform::jobs::{self, Job, JobError};
 
 /// Pictures that are fetched at the same time.
@@ -98,14 +103,51 @@ async fn note(app: &App, image: &WaitingImage, outcome: Result<String, FetchErro
         Ok(url) => {
             catalog::image_kept(&mut tx, image, &url).await?;
         }
-        Err(FetchError::Refused(why)) => catalog::image_not_kept(&mut tx, image, &why, None).await?,
+        Err(FetchError::Refused(why)) => catalog::image_not_kept(&mut tx, image, &why, None, false).await?,
+        Err(FetchError::Forbidden(why)) => catalog::image_not_kept(&mut tx, image, &why, None, true).await?,
         Err(FetchError::Failed(why)) => {
             let wait = TimeDelta::minutes(1_i64 << image.tries.clamp(0, 10));
             let again = (image.tries + 1 < TRIES).then(|| app.clock.now() + wait);
-            catalog::image_not_kept(&mut tx, image, &why, again).await?;
+            catalog::image_not_kept(&mut tx, image, &why, again, false).await?;
         }
     }
     tx.commit().await?;
     app.product_cache.forget(&[image.product_id]).await;
+    Ok(())
+}
+
+/// Has pictures that could not be had tried again: one of a product, or all of them.
+///
+/// # Errors
+/// `NotFound` where there is no such product; `Conflict` where nothing of it has failed.
+pub async fn retry(
+    app: &App,
+    actor: &Identity,
+    meta: &RequestMeta,
+    product: ProductId,
+    only: Option<ImageId>,
+) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let retried = catalog::retry_failed_images(&mut tx, product, only).await?;
+    if retried.is_empty() {
+        let known = catalog::has_image(&mut tx, product, only).await?;
+        return Err(if known {
+            Error::conflict("Nothing of this has failed, so there is nothing to try again.")
+        } else {
+            Error::NotFound(if only.is_some() { "The picture" } else { "The product" })
+        });
+    }
+    jobs::enqueue(&mut tx, &FetchImages {}, app.config.jobs.max_attempts).await?;
+    let entry = audit::Entry {
+        actor: Some(actor),
+        action: "product.fetch_images",
+        entity: "product",
+        entity_id: Some(product.to_string()),
+        before: None,
+        after: Some(json!({ "images": retried })),
+    };
+    audit::record(&mut tx, entry, meta, app.clock.now()).await?;
+    tx.commit().await?;
+    app.waker.wake();
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! What an order costs. Placing an order and every preview of it use this one calculation.
+//! What an order costs. Placing an order, a cart and every other preview use this one calculation.
 
+use crate::features::carts::CartLine;
 use crate::features::orders::ShippingMethod;
-use crate::platform::config::{Shipping, Tax};
+use crate::platform::config::{Config, Shipping, Tax};
 use crate::platform::money::{Amount, Overflow};
 
 /// What a line is priced by.
@@ -56,6 +57,8 @@ pub fn totals(
         totals.lines.push((line_total, line_tax));
     }
     totals.shipping = Amount(match method {
+        // Nothing travels.
+        _ if lines.is_empty() => 0,
         ShippingMethod::Standard if shipping.free_from_minor > 0 && totals.subtotal.0 >= shipping.free_from_minor => 0,
         ShippingMethod::Standard => shipping.standard_minor,
         ShippingMethod::Express => shipping.express_minor,
@@ -64,6 +67,20 @@ pub fn totals(
     totals.total =
         totals.subtotal.checked_sub(totals.discount)?.checked_add(totals.shipping)?.checked_add(totals.tax)?;
     Ok(totals)
+}
+
+/// What an order of a cart would cost with the method that an order has if it names none. Lines that cannot be bought are left
+/// out; of which fewer are available than the line has counts as it stands.
+///
+/// # Errors
+/// As [`totals`].
+pub fn of_cart(config: &Config, lines: &[CartLine]) -> Result<Totals, Overflow> {
+    let priced: Vec<_> = lines
+        .iter()
+        .filter(|line| line.is_buyable())
+        .map(|line| PricedLine { unit_price: Amount(line.price_minor), quantity: line.quantity })
+        .collect();
+    totals(&priced, ShippingMethod::default(), &config.shipping, &config.tax)
 }
 
 #[cfg(test)]
@@ -83,6 +100,13 @@ mod tests {
         // 7.5 % of 9,000,000 is 675,000 and of 333 is 24.975.
         assert_eq!(totals.tax, Amount(675_025));
         assert_eq!(totals.total, Amount(9_000_333 + 250_000 + 675_025));
+    }
+
+    #[test]
+    fn nothing_costs_nothing() {
+        let config = Config::defaults().unwrap();
+        let totals = totals(&[], ShippingMethod::Express, &config.shipping, &config.tax).unwrap();
+        assert_eq!((totals.shipping, totals.total), (Amount(0), Amount(0)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::erase::{self, Idle};
 use crate::app::App;
-use crate::features::{audit, auth, catalog, notifications, orders, privacy};
+use crate::features::{audit, auth, catalog, inventory, notifications, orders, privacy};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::jobs::{Job, JobError};
@@ -46,9 +46,10 @@ enum Trace {
     VisitorConsents,
     Origins,
     Imports,
+    StockRequests,
 }
 
-/// Removes sessions, links, mails, visitors' consents, imports, and where audit entries came from: each kind in steps, so
+/// Removes sessions, links, mails, visitors' consents, imports, requests to hear of stock, and where audit entries came from: each kind in steps, so
 /// that no statement takes long.
 async fn forget_traces(app: &App) -> Result<()> {
     let (config, now) = (&app.config.privacy, app.clock.now());
@@ -60,6 +61,7 @@ async fn forget_traces(app: &App) -> Result<()> {
         (Trace::VisitorConsents, before(now, config.visitor_consent_days)),
         (Trace::Origins, before(now, config.audit_origin_days)),
         (Trace::Imports, Some(before(now, app.config.imports.keep_days).unwrap_or(DateTime::UNIX_EPOCH))),
+        (Trace::StockRequests, before(now, app.config.inventory.request_days)),
     ];
     for (trace, before) in traces {
         let Some(before) = before else { continue };
@@ -82,6 +84,7 @@ async fn forget_some(app: &App, trace: Trace, before: DateTime<Utc>) -> Result<i
             let abandoned = app.clock.now() - TimeDelta::days(1);
             catalog::sweep_imports(&mut tx, before, abandoned, STEP).await?
         }
+        Trace::StockRequests => inventory::sweep_requests(&mut tx, before, STEP).await?,
     };
     tx.commit().await?;
     i64::try_from(removed).map_err(Error::internal)

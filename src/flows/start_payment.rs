@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use paystack::{InitializeTransaction, Metadata, Reference};
 
 use crate::app::App;
 use crate::features::inventory;
-use crate::features::orders::{self, Move, Status};
+use crate::features::orders::{self, LockedOrder, Move, Status};
 use crate::features::payments::{self, NewPayment, Payment, PaymentStatus};
 use crate::platform::crypto::random_name;
 use crate::platform::error::{Error, Result};
@@ -22,15 +21,16 @@ use crate::platform::ids::{OrderId, UserId};
 pub async fn start(app: &App, order: OrderId, user: Option<UserId>, email: Option<&str>) -> Result<Payment> {
     // The second round is for a reference that the provider knows and we lost the answer of.
     for _ in 0..2 {
-        let (payment, buyer) = prepare(app, order, user, email).await?;
+        let (payment, locked) = prepare(app, order, user, email).await?;
         if payment.status == PaymentStatus::Open {
             return Ok(payment);
         }
         let request = InitializeTransaction {
-            email: buyer,
+            email: locked.email,
             amount: payment.amount_minor,
             currency: payment.currency.clone(),
             reference: Reference::new(payment.reference.clone()).map_err(Error::internal)?,
+            channels: locked.payment_method.channels(),
             callback_url: Some(format!("{}/payments/callback", app.config.public_url())),
             metadata: Metadata {
                 cancel_action: Some(format!(
@@ -82,7 +82,7 @@ pub async fn start(app: &App, order: OrderId, user: Option<UserId>, email: Optio
 }
 
 /// Stores the attempt and makes sure that the order's stock is set aside.
-async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&str>) -> Result<(Payment, String)> {
+async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&str>) -> Result<(Payment, LockedOrder)> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let order = orders::lock(&mut tx, id)
@@ -102,7 +102,7 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
         }));
     };
     // Never longer than the order lives, so that asking again and again holds nothing for ever.
-    let until = expires_at.min(now + TimeDelta::minutes(app.config.orders.reservation_minutes));
+    let until = expires_at.min(now + order.payment_method.patience(&app.config.orders).reserved);
     if !inventory::extend_reservations(&mut tx, id, until, now).await? {
         return Err(Error::conflict("Something in this order has been sold meanwhile. Please order again."));
     }
@@ -110,7 +110,7 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
         let products = inventory::products_of_order(&mut tx, id).await?;
         tx.commit().await?;
         app.product_cache.forget(&products).await;
-        return Ok((attempt, order.email));
+        return Ok((attempt, order));
     }
     if order.status != Status::PendingPayment {
         let change = Move {
@@ -138,7 +138,7 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
     let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;
     app.product_cache.forget(&products).await;
-    Ok((payment, order.email))
+    Ok((payment, order))
 }
 
 /// Another call may have started the same attempt a moment ago and be about to store its answer.

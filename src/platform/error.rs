@@ -1,5 +1,6 @@
 //! The one error type of the server. It knows nothing of HTTP; `platform::http` turns it into an answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -110,6 +111,14 @@ impl Error {
     /// The caller's account was erased while he was signed in.
     pub fn gone() -> Self {
         Self::Unauthenticated("This account does not exist any more.".into())
+    }
+
+    /// The error of each of several who waited for the same thing.
+    pub fn shared(error: &Arc<Self>) -> Self {
+        match &**error {
+            Self::Unavailable(_) => Self::Unavailable(Arc::clone(error).into()),
+            _ => Self::internal(Arc::clone(error)),
+        }
     }
 
     /// A defect.

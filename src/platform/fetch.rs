@@ -22,9 +22,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why a file was not fetched.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// It never will be: the address is not allowed, or what stands there is not a file that is wanted.
+    /// It never will be: what stands there is not a file that is wanted.
     #[error("{0}")]
     Refused(String),
+    /// It never will be, and nobody else should be led there: the address is not allowed.
+    #[error("{0}")]
+    Forbidden(String),
     /// It may be later.
     #[error("{0}")]
     Failed(String),
@@ -45,7 +48,7 @@ impl Fetcher {
     /// Fetches a file.
     ///
     /// # Errors
-    /// `Refused` where another try is useless, `Failed` where it is not.
+    /// `Refused` and `Forbidden` where another try is useless, `Failed` where it is not.
     pub async fn fetch(&self, address: &str) -> Result<Vec<u8>, FetchError> {
         match tokio::time::timeout(self.timeout, self.follow(address)).await {
             Ok(result) => result,
@@ -92,10 +95,10 @@ impl Fetcher {
     /// The host of an address, and where to connect to; refuses what must not be reached.
     async fn addresses(&self, url: &Url) -> Result<(String, Vec<SocketAddr>), FetchError> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(refused("only http and https are fetched"));
+            return Err(forbidden("only http and https are fetched"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refused("it has a user or password in it"));
+            return Err(forbidden("it has a user or password in it"));
         }
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(refused("it names no host"));
@@ -118,10 +121,10 @@ impl Fetcher {
             }
             // One of several that is not public is enough: nobody has such a name by accident.
             if !is_public(address.ip()) {
-                return Err(refused("it leads into a network that is not public"));
+                return Err(forbidden("it leads into a network that is not public"));
             }
             if !matches!(port, 80 | 443) {
-                return Err(refused("only the ports 80 and 443 are fetched from"));
+                return Err(forbidden("only the ports 80 and 443 are fetched from"));
             }
         }
         Ok((host.to_string(), found))
@@ -146,6 +149,10 @@ impl Fetcher {
 
 fn refused(why: &str) -> FetchError {
     FetchError::Refused(why.to_owned())
+}
+
+fn forbidden(why: &str) -> FetchError {
+    FetchError::Forbidden(why.to_owned())
 }
 
 /// Without the address, which the caller knows and which may be long.

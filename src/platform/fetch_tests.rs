@@ -69,9 +69,13 @@ fn fetcher(networks: &[&str]) -> Fetcher {
 
 async fn refusal(fetcher: &Fetcher, url: &str) -> String {
     match fetcher.fetch(url).await {
-        Err(FetchError::Refused(why)) => why,
+        Err(FetchError::Refused(why) | FetchError::Forbidden(why)) => why,
         other => panic!("{url}: {other:?}"),
     }
+}
+
+async fn is_forbidden(fetcher: &Fetcher, url: &str) -> bool {
+    matches!(fetcher.fetch(url).await, Err(FetchError::Forbidden(_)))
 }
 
 /// Every way to write an address that is not public, and other things that are not fetched.
@@ -94,6 +98,7 @@ async fn what_is_not_public_is_never_reached() {
         "http://１２７.０.０.１/",
     ] {
         assert!(refusal(&fetcher(&[]), url).await.contains("not public"), "{url}");
+        assert!(is_forbidden(&fetcher(&[]), url).await, "{url}");
     }
     for (url, word) in [
         ("file:///etc/passwd", "only http"),
@@ -175,6 +180,8 @@ async fn files_redirects_and_their_ends() {
     ] {
         let why = refusal(&fetcher, &format!("{base}{path}")).await;
         assert!(why.contains(word), "{path}: {why}");
+        let leads_astray = ["not public", "only http"].contains(&word);
+        assert_eq!(is_forbidden(&fetcher, &format!("{base}{path}")).await, leads_astray, "{path}");
     }
     for (path, word) in [("/busy", "503"), ("/silent", "longer than 2 seconds")] {
         match fetcher.fetch(&format!("{base}{path}")).await {

@@ -31,74 +31,139 @@ pub struct Stored {
     pub body: String,
 }
 
-/// The stored answer, if the request was served before. It claims nothing: use it where only an answer is wanted.
+/// What became of one request among several.
+pub type Claim = Result<Option<Stored>>;
+
+/// The stored answers of the requests that were served before, in the order of the requests. It claims nothing: use it
+/// where only an answer is wanted.
 ///
 /// # Errors
-/// `IdempotencyMismatch` when the body differs.
-pub async fn find(c: &mut PgConnection, request: &Request, now: DateTime<Utc>) -> Result<Option<Stored>> {
-    let stored = sqlx::query!(
-        "select fingerprint, status, body from idempotency_keys
-         where caller = $1 and route = $2 and key = $3 and expires_at > $4",
-        request.caller,
-        request.route,
-        request.key,
+/// The database's. Of a single request `IdempotencyMismatch`, when the body differs.
+pub async fn find_all(c: &mut PgConnection, requests: &[&Request], now: DateTime<Utc>) -> Result<Vec<Claim>> {
+    let (callers, routes, keys) = columns(requests);
+    let rows = sqlx::query!(
+        r#"select w.n as "n!", k.fingerprint, k.status, k.body
+           from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w (caller, route, key, n)
+           join idempotency_keys k using (caller, route, key) where k.expires_at > $4"#,
+        &callers,
+        &routes,
+        &keys,
         now,
     )
-    .fetch_optional(c)
+    .fetch_all(c)
     .await?;
-    match stored {
-        Some(row) if row.fingerprint != request.fingerprint => Err(Error::IdempotencyMismatch),
-        Some(row) => Ok(Some(Stored { status: row.status, body: row.body })),
-        None => Ok(None),
+    let mut claims: Vec<Claim> = requests.iter().map(|_| Ok(None)).collect();
+    for row in rows {
+        let Ok(i) = usize::try_from(row.n - 1) else { continue };
+        let (Some(claim), Some(request)) = (claims.get_mut(i), requests.get(i)) else { continue };
+        *claim = if row.fingerprint == request.fingerprint {
+            Ok(Some(Stored { status: row.status, body: row.body }))
+        } else {
+            Err(Error::IdempotencyMismatch)
+        };
     }
+    Ok(claims)
 }
 
-/// Claims the key until the transaction ends. Gives the stored answer if the request was served before.
+/// The stored answer of one request, as [`find_all`].
 ///
 /// # Errors
-/// `Conflict` while the first request is still running; `IdempotencyMismatch` when the body differs.
-pub async fn claim(tx: &mut PgConnection, request: &Request, now: DateTime<Utc>) -> Result<Option<Stored>> {
-    let lock = format!("{} {} {}", request.caller, request.route, request.key);
-    // The lock comes first, in a statement of its own, so that the read after it sees what its last holder committed.
-    let mine = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as "mine!""#, lock)
-        .fetch_one(&mut *tx)
-        .await?;
-    if !mine {
-        return Err(Error::conflict(
-            "A request with this Idempotency-Key is still running. Repeat it in a second to get its answer.",
-        ));
-    }
-    find(tx, request, now).await
+/// As there.
+pub async fn find(c: &mut PgConnection, request: &Request, now: DateTime<Utc>) -> Claim {
+    find_all(c, &[request], now).await?.pop().unwrap_or(Ok(None))
 }
 
-/// Stores the answer. Call it as the last write before the commit.
+/// Whether there is an answer under this key, for whatever body. For requests whose body is too much work to read in vain.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn store(
-    tx: &mut PgConnection,
-    request: &Request,
-    status: i16,
-    body: &str,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub async fn is_known(c: &mut PgConnection, caller: &str, route: &str, key: &str, now: DateTime<Utc>) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from idempotency_keys
+                          where caller = $1 and route = $2 and key = $3 and expires_at > $4) as "known!""#,
+        caller,
+        route,
+        key,
+        now,
+    )
+    .fetch_one(c)
+    .await?)
+}
+
+/// Claims keys, all different, until the transaction ends. Gives the stored answers of the requests that were served
+/// before, in the order of the requests. Nobody waits for a key, so it does not matter in which order they are claimed.
+///
+/// # Errors
+/// The database's. Of a single request `Conflict`, while the first one with its key is still running, and
+/// `IdempotencyMismatch`, when the body differs.
+pub async fn claim_all(tx: &mut PgConnection, requests: &[&Request], now: DateTime<Utc>) -> Result<Vec<Claim>> {
+    let names: Vec<_> =
+        requests.iter().map(|request| format!("{} {} {}", request.caller, request.route, request.key)).collect();
+    // The locks come first, in a statement of their own, so that the read after it sees what their last holders committed.
+    let mine = sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock(hashtextextended(name, 0)) as "mine!"
+           from unnest($1::text[]) with ordinality as w (name, n) order by n"#,
+        &names
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut claims = find_all(tx, requests, now).await?;
+    for (claim, _) in claims.iter_mut().zip(mine).filter(|(_, mine)| !mine) {
+        *claim = Err(Error::conflict(
+            "A request with this Idempotency-Key is still running. Repeat it in a second to get its answer.",
+        ));
+    }
+    Ok(claims)
+}
+
+/// Claims one key, as [`claim_all`].
+///
+/// # Errors
+/// As there.
+pub async fn claim(tx: &mut PgConnection, request: &Request, now: DateTime<Utc>) -> Claim {
+    claim_all(tx, &[request], now).await?.pop().unwrap_or(Ok(None))
+}
+
+/// Stores answers, of requests with different keys that are claimed. Call it as the last write before the commit.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn store_all(tx: &mut PgConnection, answers: &[(&Request, &Stored)], now: DateTime<Utc>) -> Result<()> {
+    let requests: Vec<&Request> = answers.iter().map(|(request, _)| *request).collect();
+    let (callers, routes, keys) = columns(&requests);
+    let fingerprints: Vec<_> = requests.iter().map(|request| request.fingerprint.to_vec()).collect();
+    let statuses: Vec<_> = answers.iter().map(|(_, stored)| stored.status).collect();
+    let bodies: Vec<_> = answers.iter().map(|(_, stored)| stored.body.clone()).collect();
     sqlx::query!(
         "insert into idempotency_keys (caller, route, key, fingerprint, status, body, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7)
+         select w.*, $7 from unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::text[]) w
          on conflict (caller, route, key) do update
          set fingerprint = excluded.fingerprint, status = excluded.status, body = excluded.body,
              expires_at = excluded.expires_at",
-        request.caller,
-        request.route,
-        request.key,
-        &request.fingerprint[..],
-        status,
-        body,
+        &callers,
+        &routes,
+        &keys,
+        &fingerprints,
+        &statuses,
+        &bodies,
         now + KEPT,
     )
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Stores one answer, as [`store_all`].
+///
+/// # Errors
+/// As there.
+pub async fn store(tx: &mut PgConnection, request: &Request, stored: &Stored, now: DateTime<Utc>) -> Result<()> {
+    store_all(tx, &[(request, stored)], now).await
+}
+
+/// Callers, routes and keys.
+fn columns(requests: &[&Request]) -> (Vec<String>, Vec<String>, Vec<String>) {
+    requests.iter().map(|request| (request.caller.clone(), request.route.to_owned(), request.key.clone())).collect()
 }
 
 /// Removes answers whose time is over.

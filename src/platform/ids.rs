@@ -60,6 +60,8 @@ id! {
     CartId;
     /// A line of a cart.
     CartItemId;
+    /// An entry of a wishlist.
+    WishId;
     /// An order.
     OrderId;
     /// A line of an order.

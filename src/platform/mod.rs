@@ -2,9 +2,12 @@
 
 pub mod address;
 pub mod cache;
+pub mod checked;
 pub mod clock;
 pub mod config;
+pub mod count;
 pub mod crypto;
+pub mod csv;
 pub mod db;
 pub mod error;
 pub mod fetch;
@@ -18,6 +21,7 @@ pub mod network;
 pub mod page;
 pub mod rate_limit;
 pub mod redis;
+pub mod retry;
 pub mod signals;
 pub mod telemetry;
 pub mod text;

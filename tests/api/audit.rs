@@ -97,6 +97,18 @@ async fn every_write_of_the_staff_is_on_record() {
     done.push(("DELETE /api/v1/products/{product}", product_id.clone()));
     staff(shop.post(&format!("{path}/restore")), "restore").send().await.expect(200);
     done.push(("POST /api/v1/products/{product}/restore", product_id.clone()));
+    let level = json!({"increment": 2, "reason": "received"});
+    staff(shop.patch(&format!("/admin/inventory/{only}")), "level").json(&level).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/inventory/{variant}", only.to_owned()));
+    let levels = json!({"adjustments": [{"sku": "A", "set": 4, "reason": "count"}]});
+    staff(shop.post("/admin/inventory/adjustments"), "levels").json(&levels).send().await.expect(200);
+    // These are about many levels, which are named inside.
+    done.push(("POST /api/v1/admin/inventory/adjustments", String::new()));
+    let file = "sku,quantity\nA,6\n";
+    staff(shop.post("/admin/inventory/import"), "file").bytes("text/csv", file).send().await.expect(200);
+    done.push(("POST /api/v1/admin/inventory/import", String::new()));
+    let dry = staff(shop.post("/admin/inventory/import?dryRun=true"), "refused");
+    dry.bytes("text/csv", "sku,quantity\nA,7\n").send().await.expect(200);
     let bulk = json!({"action": "feature", "ids": [product_id]});
     staff(shop.post("/admin/products/bulk"), "bulk").json(&bulk).send().await.expect(200);
     // It is about many products, which are named inside.
@@ -172,6 +184,17 @@ async fn every_write_of_the_staff_is_on_record() {
     let order = json!({"images": [image]});
     staff(shop.put(&format!("{images}/order")), "order-images").json(&order).send().await.expect(200);
     done.push(("PUT /api/v1/products/{product}/images/order", other.clone()));
+    // A picture of an import that could not be had.
+    let failed = "update product_images set source_url = 'http://127.0.0.1/a.png', fetch_status = 'failed',
+                  fetch_error = 'it is not there'";
+    sqlx::query(failed).execute(&shop.database.pool).await.unwrap();
+    staff(shop.post(&format!("{one}/fetch")), "fetch-image").send().await.expect(200);
+    done.push(("POST /api/v1/products/{product}/images/{image}/fetch", other.clone()));
+    shop.wait_for_jobs().await;
+    sqlx::query(failed).execute(&shop.database.pool).await.unwrap();
+    staff(shop.post(&format!("{images}/fetch")), "fetch-images").send().await.expect(200);
+    done.push(("POST /api/v1/products/{product}/images/fetch", other.clone()));
+    shop.wait_for_jobs().await;
     staff(shop.delete(&one), "remove-image").send().await.expect(200);
     done.push(("DELETE /api/v1/products/{product}/images/{image}", other.clone()));
     staff(shop.delete(&format!("/admin/media/{asset}")), "delete-media").send().await.expect(200);
@@ -190,6 +213,9 @@ async fn every_write_of_the_staff_is_on_record() {
         ("remove", "product.remove_variant", "DELETE /api/v1/products/{product}/variants/{variant}"),
         ("delete", "product.delete", "DELETE /api/v1/products/{product}"),
         ("restore", "product.restore", "POST /api/v1/products/{product}/restore"),
+        ("level", "inventory.update", "PATCH /api/v1/admin/inventory/{variant}"),
+        ("levels", "inventory.adjust", "POST /api/v1/admin/inventory/adjustments"),
+        ("file", "inventory.adjust", "POST /api/v1/admin/inventory/import"),
         ("bulk", "product.bulk", "POST /api/v1/admin/products/bulk"),
         ("rename", "category.update", "PATCH /api/v1/categories/{category}"),
         ("sort", "category.order", "PUT /api/v1/categories/order"),
@@ -208,6 +234,8 @@ async fn every_write_of_the_staff_is_on_record() {
         ("add-image", "product.add_image", "POST /api/v1/products/{product}/images"),
         ("image", "product.update_image", "PATCH /api/v1/products/{product}/images/{image}"),
         ("order-images", "product.order_images", "PUT /api/v1/products/{product}/images/order"),
+        ("fetch-image", "product.fetch_images", "POST /api/v1/products/{product}/images/{image}/fetch"),
+        ("fetch-images", "product.fetch_images", "POST /api/v1/products/{product}/images/fetch"),
         ("remove-image", "product.remove_image", "DELETE /api/v1/products/{product}/images/{image}"),
         ("delete-media", "media.delete", "DELETE /api/v1/admin/media/{asset}"),
     ] {
@@ -244,6 +272,10 @@ async fn every_write_of_the_staff_is_on_record() {
     let (before, after) = states("add");
     let count = |state: &Value| state["variants"].as_array().unwrap().len();
     assert_eq!((count(&before), count(&after)), (1, 2));
+    let (before, after) = states("level");
+    assert_eq!((&before["onHand"], &after["onHand"], &after["version"]), (&json!(3), &json!(5), &json!(2)));
+    let (before, after) = states("file");
+    assert_eq!((&before["A"]["onHand"], &after["A"]["onHand"]), (&json!(4), &json!(6)));
     let (before, after) = states("bulk");
     assert_eq!(before, json!({"products": {&product_id: {"isFeatured": false}}}));
     assert_eq!(after["products"], json!({&product_id: {"isFeatured": true}}));

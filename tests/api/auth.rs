@@ -431,6 +431,8 @@ async fn an_owner_is_proven_by_mailbox_and_password_together() {
     let shop = TestApp::start().await;
     let proven = "select count(*) from users where owner_proven_at is not null and email_verified_at is not null";
     let kofi = shop.customer("kofi@example.com").await;
+    // So that the last mail is Ama's.
+    shop.wait_for_jobs().await;
     shop.customer(AMA).await;
     let body = json!({"token": mailed_token(&shop).await});
     shop.post("/auth/verify-email").token("x.y.z").json(&body).send().await.expect_error(401, "AUTHENTICATION_ERROR");

@@ -430,7 +430,7 @@ async fn filters_keep_what_they_say() {
         ("colors=RED,Blue", &["A", "B"]),
         ("colors=green", &[]),
         ("inStock=true", &["A", "C", "D"]),
-        ("inStock=false", &["A", "B", "C", "D", "LOOM-77"]),
+        ("inStock=false", &["B", "LOOM-77"]),
         ("isFeatured=true", &["B"]),
         ("isFeatured=false", &["A", "C", "D", "LOOM-77"]),
         ("search=kente", &["A", "B"]),
@@ -565,7 +565,12 @@ async fn no_search_fails() {
         let query: String = url::form_urlencoded::byte_serialize(words.as_bytes()).collect();
         let answer = shop.get(&format!("/products/search?q={query}")).send().await;
         assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["q"], "{words}");
-        shop.get(&format!("/products?search={query}")).send().await.expect(200);
+        let answer = shop.get(&format!("/products?search={query}")).send().await;
+        if words.trim().is_empty() {
+            answer.expect(200);
+        } else {
+            assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["search"], "{words}");
+        }
     }
     shop.get("/products/search").send().await.expect_error(400, "VALIDATION_ERROR");
     for words in [

@@ -355,3 +355,38 @@ async fn counts_follow_the_products() {
     }
     assert_eq!(counts().await, [[0, 10], [7, 10], [0, 3], [3, 3]]);
 }
+
+/// A category with very many products is removed in steps that last. Whoever is interrupted finds the rest where it was, and goes on
+/// by doing the same again; every step is on record.
+#[tokio::test]
+async fn a_large_category_is_removed_in_steps() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let [cloth, _, _, lace, fashion] = planted(&shop, &admin).await;
+    for sql in [
+        "insert into products (id, sku, title, slug, currency, price_minor, category_id, created_at, updated_at)
+         select ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'S' || n, 'S', 's-' || n, 'NGN', 1,
+                (select id from categories where slug = 'lace'), now(), now()
+         from generate_series(1, 4500) n",
+        "create function fail() returns trigger language plpgsql as $$ begin raise exception 'out of order'; end $$",
+        "create trigger fail before update on products for each row when (new.sku = 'S3000') execute function fail()",
+    ] {
+        sqlx::query(sql).execute(&shop.database.pool).await.unwrap();
+    }
+    let counts = async || {
+        (read(&shop, &lace).await["productCount"].clone(), read(&shop, &fashion).await["productCount"].clone())
+    };
+    let remove = format!("{}?moveTo={}", path(&lace), fashion["id"].as_str().unwrap());
+    assert_eq!(shop.delete(&remove).token(&admin).send().await.status, 500);
+    assert_eq!(counts().await, (json!(2_500), json!(2_000)));
+    sqlx::query("drop trigger fail on products").execute(&shop.database.pool).await.unwrap();
+    shop.delete(&remove).token(&admin).send().await.expect(200);
+    assert_eq!(read(&shop, &fashion).await["productCount"], 4_500);
+    assert_eq!(read(&shop, &cloth).await["totalProductCount"], 0);
+    let entries = "select string_agg(action, ' ' order by seq) from audit_log
+                   where action in ('category.move_products', 'category.delete')";
+    assert_eq!(
+        shop.database.text(entries).await.unwrap(),
+        "category.move_products category.move_products category.delete"
+    );
+}

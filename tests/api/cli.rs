@@ -9,6 +9,7 @@ use std::time::Duration;
 use agape::features::auth::{Role, current_code};
 use chrono::Utc;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::auth::{me, sign_in};
@@ -195,6 +196,15 @@ async fn migrations_run_once() {
     let status = agape(folder.path(), &["migrate", "status"], &env).await;
     expect_code(&status, 0);
     assert_eq!(stdout(&status).matches("applied").count(), applied);
+
+    // What was changed after it was applied is told by the status, and stops the next start.
+    let tamper =
+        "update _sqlx_migrations set checksum = '\\x00' where version = (select min(version) from _sqlx_migrations)";
+    sqlx::query(tamper).execute(&database.pool).await.unwrap();
+    let status = agape(folder.path(), &["migrate", "status"], &env).await;
+    expect_code(&status, 1);
+    assert!(stdout(&status).starts_with("changed  ") && stdout(&status).matches("applied").count() == applied - 1);
+    expect_code(&agape(folder.path(), &["migrate", "up"], &env).await, 1);
 }
 
 /// The document is printed, or written where it is told to.
@@ -217,8 +227,13 @@ async fn an_import_reports_and_exits_by_its_outcome() {
     let database = TestDatabase::create().await;
     let folder = tempfile::tempdir().unwrap();
     let env = [("DATABASE_URL", database.url.as_str())];
-    std::fs::write(folder.path().join("good.csv"), "Handle,Title,Variant Price\nkente,Kente,100\n").unwrap();
-    std::fs::write(folder.path().join("bad.csv"), "Handle,Title,Variant Price\nlace,Lace,\nscarf,Scarf,5\n").unwrap();
+    std::fs::write(
+        folder.path().join("good.csv"),
+        "Handle,Title,Variant Price,Variant Inventory Qty\nkente,Kente,100,2\n",
+    )
+    .unwrap();
+    let bad = "Handle,Title,Variant Price,Variant Inventory Qty\nlace,Lace,,1\nscarf,Scarf,5,1\n";
+    std::fs::write(folder.path().join("bad.csv"), bad).unwrap();
     std::fs::write(folder.path().join("none.csv"), "Name,Cost\nkente,5\n").unwrap();
     let import = async |file: &str, more: &[&str]| {
         let arguments = [&["import", "products", file, "--format", "shopify"], more].concat();
@@ -266,6 +281,90 @@ async fn an_import_reports_and_exits_by_its_outcome() {
     let output = agape(folder.path(), &["export", "products", "--output", "missing/out.csv"], &env).await;
     expect_code(&output, 1);
     assert!(stderr(&output).contains("missing/out.csv could not be written"), "{}", stderr(&output));
+}
+
+/// Ctrl-C ends an import after the batch that is being stored: what is stored is told, and the same command goes on. A second
+/// one ends it at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_import_says_how_far_it_came() {
+    use nix::sys::signal::{Signal, kill};
+    let database = TestDatabase::create().await;
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("DATABASE_URL", database.url.as_str())];
+    let rows: String = (0..1_000).map(|n| format!("t-{n},T {n},5,2\n")).collect();
+    let head = "Handle,Title,Variant Price,Variant Inventory Qty\n";
+    std::fs::write(folder.path().join("many.csv"), format!("{head}{rows}")).unwrap();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
+    for signals in [1, 2] {
+        // Somebody else has the turn, so that the first batch waits.
+        let mut turn = database.pool.begin().await.unwrap();
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended('agape product import', 0))")
+            .execute(&mut *turn)
+            .await
+            .unwrap();
+        let mut program = command(folder.path(), &["import", "products", "many.csv"], &env);
+        let mut program = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(program.id().unwrap()).unwrap());
+        let waiting = async {
+            while database.count(waits).await == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
+        kill(pid, Signal::SIGINT).unwrap();
+        let mut errors = BufReader::new(program.stderr.take().unwrap()).lines();
+        let line = tokio::time::timeout(Duration::from_secs(30), errors.next_line()).await.unwrap().unwrap();
+        assert!(line.unwrap().starts_with("Stopping after the batch"));
+        let mut output = tokio::spawn(program.wait_with_output());
+        let ended = if signals == 1 {
+            turn.rollback().await.unwrap();
+            output.await
+        } else {
+            // Two that come together are one, so the signal is sent until the program ends.
+            loop {
+                if let Ok(ended) = tokio::time::timeout(Duration::from_millis(50), &mut output).await {
+                    break ended;
+                }
+                kill(pid, Signal::SIGINT).unwrap();
+            }
+        };
+        let output = ended.unwrap().unwrap();
+        expect_code(&output, 130);
+        let stored = database.count("select count(*) from products").await;
+        if signals == 1 {
+            let text = stdout(&output);
+            assert!(stored > 0 && stored < 1_000, "{stored}");
+            assert!(text.contains(&format!("{stored} products created")), "{text}");
+            assert!(text.contains("Stopped before the end of many.csv: what is counted here is stored."), "{text}");
+        } else {
+            let line = errors.next_line().await.unwrap().unwrap();
+            assert!(line.contains("of which nothing is stored. The same command goes on"), "{line}");
+        }
+    }
+    let output = agape(folder.path(), &["import", "products", "many.csv"], &env).await;
+    expect_code(&output, 0);
+    assert_eq!(database.count("select count(*) from products").await, 1_000);
+    assert!(!stdout(&output).contains(" 0 unchanged"), "{}", stdout(&output));
+}
+
+/// Who reads only the beginning of an export or a report ends it quietly, with the exit code of a closed pipe.
+#[tokio::test]
+async fn an_output_that_nobody_reads_ends_quietly() {
+    let database = TestDatabase::create().await;
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("DATABASE_URL", database.url.as_str())];
+    let rows: String = (0..20).map(|n| format!("t-{n},T {n},5,2\nbad-{n},B,free,2\n")).collect();
+    let head = "Handle,Title,Variant Price,Variant Inventory Qty\n";
+    std::fs::write(folder.path().join("many.csv"), format!("{head}{rows}")).unwrap();
+    expect_code(&agape(folder.path(), &["import", "products", "many.csv"], &env).await, 1);
+    for arguments in [&["export", "products"][..], &["import", "products", "many.csv"]] {
+        let mut program = command(folder.path(), arguments, &env);
+        let mut program = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(program.stdout.take());
+        let output = tokio::time::timeout(Duration::from_secs(30), program.wait_with_output()).await.unwrap().unwrap();
+        expect_code(&output, 141);
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
 }
 
 /// An administrator is made with a password from standard input, which must be a good one.
@@ -466,7 +565,9 @@ async fn the_doctor_finds_what_is_wrong() {
         "migrations: all applied",
         "signing keys: ",
         "audit log: 3 entries, every link fits, head ",
+        "stock: 0 levels, each the sum of its movements",
         "administrator: there is one",
+        "media directory: new pictures are kept here; ",
         "payments: the built-in sandbox",
     ] {
         assert!(text.lines().any(|line| line.starts_with(&format!("ok    {check}"))), "{check} is missing in {text}");
@@ -482,6 +583,18 @@ async fn the_doctor_finds_what_is_wrong() {
         "FAIL  data directory: others may read data/keys/access-token.pem; run: chmod 600 data/keys/access-token.pem";
     assert!(stdout(&sick).contains(told), "{}", stdout(&sick));
     set_mode(0o600);
+    expect_code(&doctor().await, 0);
+
+    // Where pictures are to be kept, nothing can be written.
+    let media = folder.path().join("data/media");
+    std::fs::rename(&media, folder.path().join("data/aside")).unwrap();
+    std::fs::write(&media, "no folder").unwrap();
+    let sick = doctor().await;
+    expect_code(&sick, 1);
+    let told = "FAIL  media directory: the user of this program must be able to write to data/media (server.data_dir)";
+    assert!(stdout(&sick).contains(told), "{}", stdout(&sick));
+    std::fs::remove_file(&media).unwrap();
+    std::fs::rename(folder.path().join("data/aside"), &media).unwrap();
     expect_code(&doctor().await, 0);
 
     // Somebody with all rights writes to the log past the program.

@@ -9,7 +9,7 @@ use agape::features::auth::Role;
 use serde_json::json;
 
 use crate::concurrency::assert_ledger;
-use crate::support::{PAYSTACK_KEY, TestApp, charge_success};
+use crate::support::{PAYSTACK_KEY, Product, TestApp, charge_success};
 
 /// The program, serving. It is killed when it is dropped.
 pub struct Agape(Child);
@@ -181,4 +181,86 @@ async fn a_private_database_survives_a_kill() {
     assert_eq!(program.terminate(), Some(0));
     assert!(!data.join("postgres/postmaster.pid").exists(), "the database stops with the program");
     assert_ledger(&shop).await;
+}
+
+/// A buyer who repeats his request under its key until it is answered, whatever happens to the program. Gives the order's id.
+async fn buy(shop: &TestApp, url: &str, email: &str, key: &str, product: &Product) -> String {
+    let body = json!({"email": email, "items": [{"variantId": product.variant, "quantity": 1}],
+                      "shippingAddress": crate::support::address()});
+    shop.wait_for("an order", || async {
+        let sent = shop.http.post(url).header("idempotency-key", key).json(&body).send().await;
+        let answer = sent.ok()?;
+        match answer.status().as_u16() {
+            201 => {
+                let body: serde_json::Value = answer.json().await.ok()?;
+                Some(body["data"]["order"]["id"].as_str().unwrap().to_owned())
+            }
+            // The database has not noticed yet that the first request with this key is dead.
+            409 | 503 => None,
+            other => panic!("{other}: {}", answer.text().await.unwrap()),
+        }
+    })
+    .await
+}
+
+/// The program is killed again and again while it writes orders of one variant together. Every buyer repeats his request
+/// until he has an answer, and has one order for each then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_within_a_batch_loses_no_order_and_doubles_none() {
+    const BUYERS: usize = 20;
+    const ORDERS: usize = 8;
+    let mut shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "HOT", 1_000, 1_000).await;
+    shop.stop().await;
+    let (port, data) = (free_port(), tempfile::tempdir().unwrap());
+    let unlimited = [("AGAPE_LIMITS__PUBLIC_PER_MINUTE", "0")];
+    let mut program = Agape::serve(&shop.database.url, data.path(), port, &unlimited);
+    wait_until_ready(&shop, port).await;
+    let url = format!("http://127.0.0.1:{port}/api/v1/orders");
+    let buyers = futures::future::join_all((0..BUYERS).map(|buyer| {
+        let (shop, url, product) = (&shop, &url, &product);
+        async move {
+            let email = format!("buyer-{buyer}@example.com");
+            let mut ids = Vec::new();
+            for number in 0..ORDERS {
+                ids.push(buy(shop, url, &email, &format!("key-{number}"), product).await);
+            }
+            // Once more, for the last.
+            assert_eq!(buy(shop, url, &email, &format!("key-{}", ORDERS - 1), product).await, ids[ORDERS - 1]);
+            ids
+        }
+    }));
+    let killer = async {
+        for kill in 1..=4 {
+            shop.wait_for("some orders", || async {
+                (shop.database.count("select count(*) from orders").await >= kill * 25).then_some(())
+            })
+            .await;
+            // Nobody gets past this lock, so that some are being written, and others wait for them.
+            let mut blocker = shop.database.pool.begin().await.unwrap();
+            sqlx::query("select from stock_levels for update").execute(&mut *blocker).await.unwrap();
+            shop.wait_for("orders to be written", || async {
+                let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' \
+                               and datname = current_database() and application_name = 'agape'";
+                (shop.database.count(waiting).await > 0).then_some(())
+            })
+            .await;
+            program.kill();
+            blocker.rollback().await.unwrap();
+            program = Agape::serve(&shop.database.url, data.path(), port, &unlimited);
+            wait_until_ready(&shop, port).await;
+        }
+    };
+    let (ids, ()) = tokio::join!(buyers, killer);
+    let ids: std::collections::BTreeSet<String> = ids.into_iter().flatten().collect();
+    assert_eq!(ids.len(), BUYERS * ORDERS);
+    let count = i64::try_from(ids.len()).unwrap();
+    assert_eq!(shop.database.count("select count(*) from orders").await, count);
+    assert_eq!(shop.database.count("select reserved::bigint from stock_levels").await, count);
+    assert_eq!(shop.database.count("select count(*) from idempotency_keys").await, count);
+    drop(program);
+    let mut connection = shop.database.pool.acquire().await.unwrap();
+    let faults = agape::features::inventory::ledger_faults(&mut connection).await.unwrap();
+    assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -29,8 +29,8 @@ async fn awkward_shop(shop: &TestApp, admin: &str) {
         "dimensions": {"width": 0.1, "length": 5.5, "unit": "yards"}, "weaveOrigin": "+Bonwire", "careInstructions": "'=wash",
         "dispatchTime": "3 days", "isFeatured": true, "isLimited": true, "isActive": false,
         "metadata": {"b": [1.50, null, "=2"], "a": {"x": true}},
-        "images": [{"url": "https://a.example/1.jpg", "alt": "=front", "type": "lifestyle"},
-                   {"url": "/media/demo/kente.png", "alt": ""}, {"url": "https://a.example/3.jpg", "alt": "x", "type": "main"}],
+        "images": [{"url": "https://a.example/1.jpg", "alt": "=front", "type": "main"},
+                   {"url": "/media/demo/kente.png", "alt": ""}, {"url": "https://a.example/3.jpg", "alt": "x", "type": "lifestyle"}],
         "variants": [
             {"sku": "-K", "options": [{"name": "Colour", "value": "=Gold"}, {"name": "Size", "value": "'S"}], "price": 90,
              "compareAtPrice": 95.05, "inventory": 4, "image": "https://a.example/v.jpg"},
@@ -65,14 +65,46 @@ async fn an_export_comes_back_to_the_letter() {
                    order by p.id)::text from products p where archived_at is null";
         assert_eq!(empty.database.text(all).await, shop.database.text(all).await, "{format}");
 
+        // Two of the products were made by hand: no file has said anything about them before.
         let before = export(&shop, &admin, "jsonl").await;
+        let versions = "select string_agg(version || ' ' || updated_at, ', ' order by id) from products";
+        let versions_before = shop.database.text(versions).await;
         let report = import_products(&shop.app, &first.as_bytes(), ImportSettings::default(), |_| {}).await.unwrap();
-        assert_eq!((report.created, report.refused), (0, 0), "{:#?}", report.problems);
+        assert_eq!((report.unchanged, report.updated), (3, 0), "{:#?}", report.problems);
+        assert_eq!((report.stock_kept, report.problems.len()), (0, 0), "{:#?}", report.problems);
+        assert_eq!(shop.database.text(versions).await, versions_before);
         assert_eq!(export(&shop, &admin, "jsonl").await, before, "{format}");
         let report = import_products(&shop.app, &first.as_bytes(), ImportSettings::default(), |_| {}).await.unwrap();
         assert_eq!((report.unchanged, report.updated), (3, 0));
         assert_ledger(&shop).await;
     }
+}
+
+/// Pictures of this server are exported with its address, so that another shop can fetch them, and are known again here.
+#[tokio::test]
+async fn pictures_are_exported_with_their_address() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let body = json!({
+        "sku": "K", "title": "Kente", "slug": "kente", "price": 5,
+        "images": [{"url": "/media/demo/kente.png"}, {"url": "https://a.example/1.jpg"}],
+        "variants": [{"sku": "K1", "options": [{"name": "Colour", "value": "Gold"}], "image": "/media/demo/adire.png"}],
+    });
+    shop.post("/products").token(&admin).json(&body).send().await.expect(201);
+    let base = shop.app.config.public_url();
+    let line: Value = serde_json::from_str(export(&shop, &admin, "jsonl").await.lines().next().unwrap()).unwrap();
+    assert_eq!(line["images"][0]["url"], format!("{base}/media/demo/kente.png"));
+    assert_eq!(line["images"][1]["url"], "https://a.example/1.jpg");
+    assert_eq!(line["variants"][0]["image"], format!("{base}/media/demo/adire.png"));
+    let text = export(&shop, &admin, "csv").await;
+    assert!(
+        text.contains(&format!("{base}/media/demo/kente.png"))
+            && text.contains(&format!("{base}/media/demo/adire.png"))
+    );
+    let report = import_products(&shop.app, &text.as_bytes(), ImportSettings::default(), |_| {}).await.unwrap();
+    assert_eq!((report.unchanged, report.updated), (1, 0), "{:#?}", report.problems);
+    let urls = "select string_agg(url, ' ' order by position) from product_images";
+    assert_eq!(shop.database.text(urls).await.as_deref(), Some("/media/demo/kente.png https://a.example/1.jpg"));
 }
 
 /// No cell of an export is run by a spreadsheet; numbers are numbers.

@@ -215,7 +215,7 @@ async fn a_file_that_is_none_is_refused() {
     let message = refusal(b"Handle,Title\nkente,Kente\n").await;
     assert!(message.contains("lacks") && message.contains("Price"), "{message}");
     let message = refusal(b"Name,Cost\nkente,1\n").await;
-    assert!(message.contains("Name, Cost"), "{message}");
+    assert!(message.contains("not the headings") && message.contains("Name, Cost"), "{message}");
     assert!(refusal(b"\xff\xfeH\0a\0n\0d\0l\0e\0").await.contains("not"), "UTF-16");
     assert_eq!(shop.database.count("select count(*) from products").await, 0);
 }
@@ -309,7 +309,8 @@ async fn variants_without_skus_get_their_own() {
     assert_eq!(counts(&report), (2, 0, 0, 0), "{:#?}", report.problems);
 }
 
-/// What the staff removed stays removed while the file says nothing new about it.
+/// What the staff removed stays removed, also where the file says something new about it, which is taken over; the report
+/// says so. Only AGAPE's own form can say that it comes back.
 #[tokio::test]
 async fn a_removed_product_stays_removed() {
     let shop = TestApp::start().await;
@@ -317,9 +318,150 @@ async fn a_removed_product_stays_removed() {
     import(&shop, CLOTHS).await;
     let id = product(&shop, "kente").await["id"].as_str().unwrap().to_owned();
     shop.delete(&format!("/products/{id}")).token(&admin).send().await.expect(200);
-    assert_eq!(counts(&import(&shop, CLOTHS).await), (0, 0, 2, 0));
+    for (file, expected) in [
+        (CLOTHS.to_owned(), (0, 0, 2, 0)),
+        (CLOTHS.replace(",Kente,", ",Kente cloth,"), (0, 1, 1, 0)),
+        (CLOTHS.replace(",Kente,", ",Kente cloth,"), (0, 0, 2, 0)),
+    ] {
+        let report = import(&shop, &file).await;
+        assert_eq!(counts(&report), expected);
+        let [told] = &report.problems[..] else { panic!("{:?}", report.problems) };
+        assert_eq!((told.row, told.severity), (2, Severity::Warning));
+        assert!(told.message.contains("was removed from the shop. It stays removed"), "{}", told.message);
+        shop.get("/products/kente").send().await.expect_error(404, "NOT_FOUND");
+    }
+    let title = "select title from products where archived_at is not null";
+    assert_eq!(shop.database.text(title).await.as_deref(), Some("Kente cloth"));
+
+    let own = |restore: &str| {
+        format!(
+            "Slug,Title,Restore,Option 1 Name,Option 1 Value,Variant SKU,Variant Price,Variant Stock\n\
+             kente,Kente cloth,{restore},Colour,Gold,K-G,100,5\nkente,,,Colour,Blue,K-B,110,3\n"
+        )
+    };
+    let report = import_bytes(&shop, own("").as_bytes(), false).await;
+    assert_eq!((counts(&report), report.problems.len()), ((0, 1, 0, 0), 1), "{:?}", report.problems);
     shop.get("/products/kente").send().await.expect_error(404, "NOT_FOUND");
-    assert_eq!(shop.database.count("select count(*) from products where archived_at is not null").await, 1);
+    // A file that is known says it too.
+    for expected in [(0, 1, 0, 0), (0, 0, 1, 0)] {
+        let report = import_bytes(&shop, own("TRUE").as_bytes(), false).await;
+        assert_eq!((counts(&report), report.problems.len()), (expected, 0), "{:?}", report.problems);
+        assert_eq!(product(&shop, "kente").await["title"], "Kente cloth");
+    }
+    assert_ledger(&shop).await;
+}
+
+/// Other numbers of stock change nothing, and are told: what was sold since the export is known here only.
+#[tokio::test]
+async fn stock_of_what_is_there_is_not_taken_over() {
+    let shop = TestApp::start().await;
+    import(&shop, CLOTHS).await;
+    let before = product(&shop, "kente").await;
+    let file = CLOTHS.replace("shopify,5,", "shopify,9,");
+    for dry_run in [true, false] {
+        let report = import_bytes(&shop, format!("{HEAD}{file}").as_bytes(), dry_run).await;
+        assert_eq!((counts(&report), report.stock_kept), ((0, 0, 2, 0), 1), "{:?}", report.problems);
+        let [told] = &report.problems[..] else { panic!("{:?}", report.problems) };
+        assert_eq!((told.row, told.severity), (2, Severity::Warning));
+        assert!(told.message.starts_with("K-G: the file counts 9, the shop 5."), "{}", told.message);
+    }
+    assert_eq!(product(&shop, "kente").await, before, "neither stock nor version");
+    // Where something else changed too, it is as before.
+    let report = import(&shop, &file.replace("100.50", "99")).await;
+    assert_eq!((counts(&report), report.stock_kept), ((0, 1, 1, 0), 1));
+    assert_eq!(stock(&product(&shop, "kente").await), [is("K-G", 5), is("K-B", 3)]);
+    // No number is no other number.
+    let report = import(&shop, &CLOTHS.replace("shopify,5,", "shopify,,").replace("100.50", "99")).await;
+    assert_eq!((counts(&report), report.stock_kept), ((0, 0, 2, 0), 0));
+    // A few are named, all are counted.
+    let many =
+        |units: u32| (0..40).map(|n| format!("t-{n},T {n},,,,,true,,,T-{n},,shopify,{units},5,,,,,\n")).collect();
+    let (first, second): (String, String) = (many(1), many(2));
+    import(&shop, &first).await;
+    let report = import(&shop, &second).await;
+    assert_eq!((counts(&report), report.stock_kept, report.problems.len()), ((0, 0, 40, 0), 40, 20));
+    assert_ledger(&shop).await;
+}
+
+/// Lists that shoppers have asked for have what an import brings, and do not wait for their age.
+#[tokio::test]
+async fn lists_have_what_was_imported() {
+    let shop = TestApp::start().await;
+    let total = async || shop.get("/products").send().await.body["pagination"]["total"].clone();
+    assert_eq!((total().await, total().await), (json!(0), json!(0)));
+    import(&shop, CLOTHS).await;
+    assert_eq!(total().await, json!(2));
+    import_bytes(&shop, format!("{HEAD}new,New,,,,,true,,,N-1,,shopify,1,5,,,,,\n").as_bytes(), true).await;
+    assert_eq!(total().await, json!(2), "a dry run brings nothing");
+    import(&shop, &CLOTHS.replace("Scarves,,true", "Scarves,,false")).await;
+    assert_eq!(total().await, json!(1));
+}
+
+/// A file of some columns changes those, and leaves what staff wrote elsewhere.
+#[tokio::test]
+async fn columns_that_a_file_lacks_stay_as_they_are() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    import(&shop, CLOTHS).await;
+    let kente = product(&shop, "kente").await;
+    let change = json!({
+        "version": 1, "shortDescription": "By hand.", "weaveOrigin": "Bonwire", "isFeatured": true, "isActive": false,
+        "dimensions": {"width": 1.5, "unit": "yards"},
+    });
+    let path = format!("/products/{}", kente["id"].as_str().unwrap());
+    shop.patch(&path).token(&admin).json(&change).send().await.expect(200);
+    let few = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price\n\
+               kente,Kente cloth,Colour,Gold,K-G,90\nkente,,,Blue,K-B,95\n";
+    let report = import_bytes(&shop, few.as_bytes(), false).await;
+    assert_eq!(counts(&report), (0, 1, 0, 0), "{:?}", report.problems);
+    let after = shop.get(&format!("/admin{path}")).token(&admin).send().await.expect(200)["product"].clone();
+    for (field, value) in [
+        ("title", json!("Kente cloth")),
+        ("price", json!(90)),
+        ("shortDescription", json!("By hand.")),
+        ("description", json!("Woven.")),
+        ("vendor", json!("Bonwire")),
+        ("tags", json!(["gold", "new"])),
+        ("weaveOrigin", json!("Bonwire")),
+        ("isFeatured", json!(true)),
+        ("isActive", json!(false)),
+        ("dimensions", json!({"width": 1.5, "unit": "yards"})),
+        ("category", kente["category"].clone()),
+    ] {
+        assert_eq!(after[field], value, "{field}");
+    }
+    let pictures = |product: &Value| {
+        product["images"].as_array().unwrap().iter().map(|image| image["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((pictures(&after), pictures(&after).len()), (pictures(&kente), 2));
+    let variants =
+        "select string_agg(concat_ws(' ', v.sku, v.price_minor, v.compare_at_minor, v.weight_grams), ', ' order by v.position)
+                    from variants v join products p on p.id = v.product_id where p.slug = 'kente'";
+    // The price to compare with is above the new price still, and goes where it is not.
+    assert_eq!(shop.database.text(variants).await.as_deref(), Some("K-G 9000 12000 900, K-B 9500 900"));
+    assert_eq!((&after["weight"], &after["compareAtPrice"]), (&json!(900), &json!(120)));
+    assert_eq!(counts(&import_bytes(&shop, few.replace("K-G,90", "K-G,130").as_bytes(), false).await), (0, 1, 0, 0));
+    assert_eq!(shop.database.text(variants).await.as_deref(), Some("K-G 13000 900, K-B 9500 900"));
+    let own = "Slug,Title,Variant SKU,Variant Price\nscarf,Silk scarf,SCARF,21\n";
+    assert_eq!(counts(&import_bytes(&shop, own.as_bytes(), false).await), (0, 1, 0, 0));
+    let scarf = product(&shop, "scarf").await;
+    assert_eq!((&scarf["title"], &scarf["category"]["slug"]), (&json!("Silk scarf"), &json!("scarves")));
+}
+
+/// A word that the shop's addresses need for something else cannot be a product's or a category's.
+#[tokio::test]
+async fn reserved_words_are_no_addresses() {
+    let shop = TestApp::start().await;
+    let rows = "search,S,,,,,true,,,S-1,,shopify,1,5,,,,,\nsuggestions,S,,,,,true,,,S-2,,shopify,1,5,,,,,\n\
+                a,A,,,Order,,true,,,A-1,,shopify,1,5,,,,,\n";
+    let report = import(&shop, rows).await;
+    assert_eq!(counts(&report), (1, 0, 0, 2), "{:?}", report.problems);
+    let found: Vec<_> = report.problems.iter().map(|problem| (problem.row, problem.column.as_deref())).collect();
+    assert_eq!(found, [(2, Some("Handle")), (3, Some("Handle"))]);
+    assert_eq!(product(&shop, "a").await["category"]["slug"], "order-2");
+    let report = import(&shop, &rows.replace(",5,,", ",6,,")).await;
+    assert_eq!(counts(&report), (0, 1, 0, 2), "{:?}", report.problems);
+    assert_eq!(shop.database.count("select count(*) from categories").await, 1);
 }
 
 /// Drafts and unpublished products are imported, and shoppers do not see them.
@@ -345,8 +487,8 @@ async fn of_many_pictures_ten_are_kept() {
     let report = import(&shop, &rows).await;
     assert_eq!((counts(&report), report.images), ((1, 0, 0, 0), 10));
     let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
-    assert_eq!((problem.row, problem.severity), (2, Severity::Warning));
-    assert_eq!(problem.message, "Scarf has 13 pictures; the first 10 are kept");
+    assert_eq!((problem.row, problem.severity), (12, Severity::Warning));
+    assert_eq!(problem.message, "The product has 13 pictures; the first 10 are kept.");
     let images = product(&shop, "scarf").await["images"].clone();
     assert_eq!((images.as_array().unwrap().len(), &images[9]["url"]), (10, &json!("https://cdn.example/9.jpg")));
 }

@@ -135,7 +135,9 @@ async fn other_files_are_refused() {
         (b"PK\x03\x04rest of a workbook".to_vec(), "workbook"),
         (b"<!DOCTYPE html><html>".to_vec(), "web page"),
         (Vec::new(), "empty"),
-        (b"Name,Cost\nkente,5\n".to_vec(), "lacks"),
+        (b"Name,Cost\nkente,5\n".to_vec(), "not the headings"),
+        (b"Handle,Title\nkente,Kente\n".to_vec(), "lacks"),
+        (b"ID,Rodzaj,SKU,Nazwa,Meta: _x\n".to_vec(), "looks like a product file of WooCommerce"),
         (b"Handle,Handle,Title,Price\n".to_vec(), "mean the same"),
     ] {
         let answer = upload(&shop, &admin, file).send().await;
@@ -202,6 +204,110 @@ async fn a_cancelled_import_stops() {
     shop.post(&cancel).token(&admin).send().await.expect_error(409, "CONFLICT");
     let unknown = format!("/admin/imports/{}/cancel", uuid::Uuid::now_v7());
     shop.post(&unknown).token(&admin).send().await.expect_error(404, "NOT_FOUND");
+}
+
+/// A repeated request with the same key and file gets the first answer, in whatever form the file comes, and begins no second
+/// import; with another file the key is refused, and so it is while the first request runs.
+#[tokio::test]
+async fn a_repeated_upload_imports_once() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let file = rows(3);
+    let send = |file: &str| upload(&shop, &admin, file.to_owned()).header("idempotency-key", "k-1").send();
+    let first = send(&file).await;
+    assert_eq!(first.header("idempotency-replayed"), None);
+    let import = first.expect(201);
+    let again = send(&file).await;
+    assert_eq!(again.header("idempotency-replayed").as_deref(), Some("true"));
+    assert_eq!(again.expect(201), import);
+    let form = form(&shop, &admin, &[("file", &file)]).header("idempotency-key", "k-1").send().await;
+    assert_eq!(form.expect(201), import);
+    send(&rows(4)).await.expect_error(422, "VALIDATION_ERROR");
+    let dry = shop.post("/admin/imports?fileName=cloths.csv&dryRun=true").token(&admin).bytes("text/csv", file.clone());
+    dry.header("idempotency-key", "k-1").send().await.expect_error(422, "VALIDATION_ERROR");
+    assert_eq!(shop.database.count("select count(*) from imports").await, 1, "what came again is forgotten");
+    ended(&shop, &admin, &import).await;
+    assert_eq!(shop.database.count("select count(*) from import_chunks").await, 0);
+    assert_eq!(shop.database.count("select count(*) from audit_log where action = 'import.start'").await, 1);
+
+    let user = shop.database.text("select created_by::text from imports").await.unwrap();
+    let mut running = shop.database.pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("{user} POST /admin/imports k-2"))
+        .execute(&mut *running)
+        .await
+        .unwrap();
+    let busy = upload(&shop, &admin, file.clone()).header("idempotency-key", "k-2").send().await;
+    busy.expect_error(409, "CONFLICT");
+    running.rollback().await.unwrap();
+    let done = upload(&shop, &admin, file).header("idempotency-key", "k-2").send().await.expect(201);
+    assert_ne!(done["import"]["id"], import["import"]["id"]);
+    assert_eq!(shop.database.count("select count(*) from imports").await, 2);
+}
+
+/// An import whose job was lost gets a new one; one that has its job gets no second.
+#[tokio::test]
+async fn an_import_without_a_job_gets_one() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let mut turn = shop.database.pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('agape product import', 0))")
+        .execute(&mut *turn)
+        .await
+        .unwrap();
+    let answer = upload(&shop, &admin, rows(3)).send().await.expect(201);
+    let jobs = "select count(*) from river_job where kind = 'run_import'";
+    agape::features::catalog::requeue_forgotten_imports(&shop.app).await.unwrap();
+    assert_eq!(shop.database.count(jobs).await, 1);
+    turn.rollback().await.unwrap();
+    ended(&shop, &admin, &answer).await;
+    // As after a crash that lost the queue, with the file still there.
+    sqlx::query("delete from river_job where kind = 'run_import'").execute(&shop.database.pool).await.unwrap();
+    let id = uuid::Uuid::now_v7();
+    let file = rows(5);
+    sqlx::query(
+        "insert into imports (id, status, file_name, format, dry_run, bytes, actor_role, session_id, created_at)
+         values ($1, 'queued', 'lost.csv', 'shopify', false, $2, 'admin', gen_random_uuid(), now())",
+    )
+    .bind(id)
+    .bind(i64::try_from(file.len()).unwrap())
+    .execute(&shop.database.pool)
+    .await
+    .unwrap();
+    sqlx::query("insert into import_chunks (import_id, n, bytes) values ($1, 0, $2)")
+        .bind(id)
+        .bind(file.as_bytes())
+        .execute(&shop.database.pool)
+        .await
+        .unwrap();
+    agape::features::catalog::requeue_forgotten_imports(&shop.app).await.unwrap();
+    let data = ended(&shop, &admin, &json!({"import": {"id": id}})).await;
+    let import = &data["import"];
+    assert_eq!(
+        (&import["status"], &import["created"], &import["unchanged"]),
+        (&json!("completed"), &json!(2), &json!(3))
+    );
+    assert_eq!(shop.database.count("select count(*) from products").await, 5);
+}
+
+/// What a file says and is not taken over is told in the import, and how much of it.
+#[tokio::test]
+async fn what_is_not_taken_over_is_told() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let first = upload(&shop, &admin, rows(30)).send().await.expect(201);
+    ended(&shop, &admin, &first).await;
+    let other =
+        rows(30).replace(",5,2\n", ",5,7,x\n").replacen("Variant Inventory Qty", "Variant Inventory Qty,SEO Title", 1);
+    let second = upload(&shop, &admin, other).send().await.expect(201);
+    let data = ended(&shop, &admin, &second).await;
+    let import = &data["import"];
+    assert_eq!(
+        (&import["unchanged"], &import["stockKept"], &import["problemCount"]),
+        (&json!(30), &json!(30), &json!(21))
+    );
+    assert_eq!(data["problems"][0]["message"], "Columns that are not read: SEO Title.");
+    assert_eq!(data["problems"][0]["row"], 1);
 }
 
 /// The program is killed in the middle of an import. After a restart it goes on where it was: each product is counted

@@ -92,6 +92,25 @@ async fn an_address_has_its_requests_a_minute() {
     }
 }
 
+/// A person before a browser reads a page, with the same status and headers; programs get JSON, on all addresses.
+#[tokio::test]
+async fn a_browser_is_refused_with_a_page() {
+    let shop = TestApp::with(|config| config.limits.public_per_minute = 1).await;
+    new_minute(&shop);
+    let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+    assert_eq!(shop.get("//").header("accept", browser).send().await.status, 200);
+    let page = shop.get("//").header("accept", browser).send().await;
+    assert_eq!(page.status, 429);
+    tells(&page, "public", 1, 0);
+    assert_eq!(page.header("content-type").as_deref(), Some("text/html; charset=utf-8"));
+    assert_eq!(page.header("cache-control").as_deref(), Some("no-store"));
+    assert!(page.header("content-security-policy").unwrap().contains("style-src 'self'"));
+    let wait = page.header("retry-after").unwrap();
+    assert!(page.text.starts_with("<!doctype html>") && page.text.contains(&format!("in {wait} seconds")), "{page:?}");
+    shop.get("//").send().await.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    shop.get("/products").header("accept", browser).send().await.expect_error(429, "RATE_LIMIT_EXCEEDED");
+}
+
 /// However many come at once, the limit is exact.
 #[tokio::test]
 async fn requests_at_once_get_exactly_the_limit() {

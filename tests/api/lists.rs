@@ -11,12 +11,12 @@ use sqlx::AssertSqlSafe;
 
 use crate::support::TestApp;
 
-fn skus(data: &Value) -> Vec<String> {
+pub fn skus(data: &Value) -> Vec<String> {
     data["products"].as_array().unwrap().iter().map(|p| p["sku"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Many products, of which several have the same time, price and title.
-async fn many(shop: &TestApp, count: i64) {
+pub async fn many(shop: &TestApp, count: i64) {
     let sql = format!(
         "with c as (insert into categories (id, name, slug, created_at)
                     select gen_random_uuid(), 'C' || n, 'c-' || n, now() from generate_series(0, 9) n returning id, name),
@@ -39,7 +39,7 @@ async fn many(shop: &TestApp, count: i64) {
     sqlx::query("analyze").execute(&shop.database.pool).await.unwrap();
 }
 
-const SORTS: [&str; 7] = [
+pub const SORTS: [&str; 7] = [
     "sortBy=newest",
     "sortBy=created_at&sortOrder=asc",
     "sortBy=price",
@@ -101,6 +101,7 @@ async fn wrong_cursors_are_refused() {
         format!("sortBy=title&cursor={cursor}"),
         format!("sortBy=price&sortOrder=desc&cursor={cursor}"),
         format!("search=cloth&cursor={cursor}"),
+        format!("sortBy=newest&cursor={cursor}"),
         "cursor=x".into(),
         "cursor=%F0%9F%A7%B5".into(),
         format!("cursor={}", "A".repeat(5_000)),
@@ -111,6 +112,170 @@ async fn wrong_cursors_are_refused() {
     let answer = shop.get(&format!("/products?sortBy=price&page=2&cursor={cursor}")).send().await;
     assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["page"]);
     shop.get(&format!("/products?sortBy=price&cursor={cursor}&minPrice=1")).send().await.expect(200);
+}
+
+/// Stops the shop: a connection reports what it has read when it ends.
+pub async fn end_connections(shop: &mut TestApp) {
+    shop.stop().await;
+    shop.app.db.close().await;
+    let others = "select count(*) from pg_stat_activity
+                  where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+                    and application_name <> ''";
+    shop.wait_for("the connections to end", || async { (shop.database.count(others).await == 0).then_some(()) }).await;
+}
+
+async fn walk(shop: &TestApp, path: &str) -> Vec<String> {
+    let mut walked = Vec::new();
+    let mut cursor = String::new();
+    for step in 0.. {
+        assert!(step < 200, "{path} has no end");
+        let answer = shop.get(&format!("{path}{cursor}")).send().await;
+        let next = answer.body["pagination"]["nextCursor"].as_str().map(str::to_owned);
+        walked.extend(skus(&answer.expect(200)));
+        match next {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    walked
+}
+
+/// A search is walked in the order of its pages, nothing twice and nothing left out, also where more match than are ranked: then those
+/// with the word in the title come first.
+#[tokio::test]
+async fn a_cursor_walks_a_whole_search() {
+    let shop = TestApp::start().await;
+    many(&shop, 10_500).await;
+    for query in ["search=needle", "search=cloth 12", "search=clooth 12", "search=needle&inStock=false", "search=S77"] {
+        let whole = skus(&shop.get(&format!("/products?{query}&limit=100")).send().await.expect(200));
+        let walked = walk(&shop, &format!("/products?{query}&limit=60")).await;
+        assert_eq!(walked[..whole.len().min(100)], whole, "{query}");
+        assert_eq!(walked.iter().collect::<BTreeSet<_>>().len(), walked.len(), "{query}");
+    }
+    let same =
+        (walk(&shop, "/products/search?q=needle&limit=5").await, walk(&shop, "/products?search=needle&limit=5").await);
+    assert_eq!(same.0, same.1);
+    // All have it in their titles.
+    let all = walk(&shop, "/products?search=cloth&limit=100").await;
+    assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (10_500, 10_500));
+    // Some have it in their titles, and most in their texts.
+    sqlx::query("update products set title = 'Hay ' || title where sku like 'S5__'")
+        .execute(&shop.database.pool)
+        .await
+        .unwrap();
+    let all = walk(&shop, "/products?search=hay&limit=100").await;
+    assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (10_490, 10_490));
+    assert!(all[..100].iter().all(|sku| sku.len() == 4 && sku.starts_with("S5")), "{:?}", &all[..100]);
+    let pages = [
+        skus(&shop.get("/products?search=hay&limit=60&page=1").send().await.expect(200)),
+        skus(&shop.get("/products?search=hay&limit=60&page=2").send().await.expect(200)),
+    ];
+    assert_eq!(pages.concat(), all[..120], "a page goes on behind the last title");
+    let answer = shop.get("/products/search?q=cloth&limit=100&page=101").send().await;
+    assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["page"]);
+    assert!(answer.text.contains("`cursor`"), "{}", answer.text);
+}
+
+/// What changes while a search is walked is met or missed itself, and nothing else is.
+#[tokio::test]
+async fn a_walked_search_survives_changes() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    for i in 0..30 {
+        let body = json!({"sku": format!("N{i}"), "title": format!("Needle {}", "x".repeat(i)), "price": 1});
+        shop.post("/products").token(&admin).json(&body).send().await.expect(201);
+    }
+    let first = shop.get("/products?search=needle&limit=10").send().await;
+    let next = first.body["pagination"]["nextCursor"].as_str().unwrap().to_owned();
+    let seen = skus(&first.expect(200));
+    for (sku, sql) in [
+        (&seen[9], "update products set archived_at = now() where sku = $1"),
+        (&seen[3], "update products set title = 'Pin' where sku = $1"),
+    ] {
+        sqlx::query(sql).bind(sku).execute(&shop.database.pool).await.unwrap();
+    }
+    let body = json!({"sku": "NEW", "title": "Needle", "price": 1});
+    shop.post("/products").token(&admin).json(&body).send().await.expect(201);
+    let rest = walk(&shop, &format!("/products?search=needle&limit=30&cursor={next}")).await;
+    let mut all = [seen, rest].concat();
+    all.sort();
+    let mut expected: Vec<String> = (0..30).map(|i| format!("N{i}")).collect();
+    expected.sort();
+    assert_eq!(all, expected);
+}
+
+/// Tags are asked for in any case, and may have commas. A category may be named by a slug that it had before.
+#[tokio::test]
+async fn filters_take_what_people_write() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let category = shop.post("/categories").token(&admin).json(&json!({"name": "Cloth"})).send().await.expect(201);
+    let category = category["category"]["id"].as_str().unwrap().to_owned();
+    for (sku, tags, category) in [
+        ("A", json!(["Red, white", "Gold"]), Some(&category)),
+        ("B", json!(["red", "GOLD"]), None),
+        ("C", json!([r"a\b"]), None),
+    ] {
+        let body = json!({"sku": sku, "title": sku, "price": 1, "tags": tags, "categoryId": category});
+        shop.post("/products").token(&admin).json(&body).send().await.expect(201);
+    }
+    let list = async |query: &str| {
+        skus(&shop.get(&format!("/products?sortBy=title&{query}")).send().await.expect(200)).join(" ")
+    };
+    for (query, expected) in [
+        ("tags=gold", "A B"),
+        ("tags=red", "B"),
+        (r"tags=red\, White", "A"),
+        (r"tags=RED\, WHITE,red", "A B"),
+        (r"tags=A\\B", "C"),
+        ("tags=red%5C%2C%20white", "A"),
+    ] {
+        assert_eq!(list(query).await, expected, "{query}");
+    }
+    let facets = shop.get("/products?facets=true").send().await.expect(200)["facets"]["tags"].clone();
+    let gold = facets.as_array().unwrap().iter().find(|tag| tag["value"].as_str().unwrap().to_lowercase() == "gold");
+    assert_eq!(gold.unwrap()["count"], 2, "{facets}");
+    let rename = json!({"version": 1, "slug": "fabrics"});
+    shop.patch(&format!("/categories/{category}")).token(&admin).json(&rename).send().await.expect(200);
+    for slug in ["cloth", "fabrics"] {
+        assert_eq!(list(&format!("category={slug}")).await, "A", "{slug}");
+        let staff = shop.get(&format!("/admin/products?category={slug}")).token(&admin).send().await;
+        assert_eq!(skus(&staff.expect(200)), ["A"], "{slug}");
+    }
+    // The old name leads there until another category takes it. Lists that are kept in memory hear of that.
+    shop.post("/categories").token(&admin).json(&json!({"name": "Cloth"})).send().await.expect(201);
+    assert_eq!(list("category=cloth").await, "");
+    let cloth = shop.get("/categories/cloth").send().await.expect(200)["category"]["id"].clone();
+    let below = json!({"version": 2, "parentId": cloth});
+    shop.patch(&format!("/categories/{category}")).token(&admin).json(&below).send().await.expect(200);
+    assert_eq!(list("category=cloth").await, "A", "a moved category takes its products along");
+    for (query, field) in [
+        ("search=%25", "search"),
+        ("sortBy=popular&sortOrder=asc", "sortOrder"),
+        ("search=a&sortOrder=asc", "sortOrder"),
+        ("inStock=1", "inStock"),
+    ] {
+        let answer = shop.get(&format!("/products?{query}")).send().await;
+        assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), [field], "{query}");
+    }
+}
+
+/// Of more than 10,000 matches facets look at some that are drawn evenly, and say so: the oldest and the newest count alike.
+#[tokio::test]
+async fn facets_of_very_many_are_an_even_sample() {
+    let shop = TestApp::start().await;
+    many(&shop, 20_000).await;
+    sqlx::query("update products set tags = array[case when created_at < (select percentile_disc(0.5) within group (order by created_at) from products) then 'old' else 'new' end]")
+        .execute(&shop.database.pool)
+        .await
+        .unwrap();
+    let facets = shop.get("/products?facets=true").send().await.expect(200)["facets"].clone();
+    assert_eq!(facets["isPartial"], true);
+    let counts: Vec<i64> =
+        facets["tags"].as_array().unwrap().iter().map(|tag| tag["count"].as_i64().unwrap()).collect();
+    assert_eq!((counts.len(), counts.iter().sum::<i64>()), (2, 10_000));
+    // Four standard deviations of such a sample.
+    assert!(counts.iter().all(|count| (4_800..5_200).contains(count)), "{facets}");
 }
 
 /// A large list is not counted to its end, and not paged to it; small ones are exact however they are asked for.
@@ -165,6 +330,12 @@ async fn no_list_reads_a_big_table_to_the_end() {
             "/search?q=zzzzz",
             "/suggestions?q=clot",
             "?facets=true&category=c-3",
+            "?tags=T7",
+            "?inStock=true",
+            "?inStock=true&sortBy=price",
+            "?inStock=false&sortBy=title",
+            "?inStock=true&search=cloth&facets=true",
+            "?search=S77-1",
         ]
         .map(str::to_owned),
     );
@@ -175,13 +346,7 @@ async fn no_list_reads_a_big_table_to_the_end() {
     for query in &queries {
         shop.get(&format!("/products{query}")).send().await.expect(200);
     }
-    // A connection reports what it has read when it ends.
-    shop.stop().await;
-    shop.app.db.close().await;
-    let others = "select count(*) from pg_stat_activity
-                  where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
-                    and application_name <> ''";
-    shop.wait_for("the connections to end", || async { (shop.database.count(others).await == 0).then_some(()) }).await;
+    end_connections(&mut shop).await;
     let scans = shop.database.count(scans).await - before.0;
     let rows = shop.database.count(rows).await - before.1;
     assert!(rows <= scans * 10_001, "{scans} scans read {rows} rows");

@@ -331,3 +331,34 @@ async fn a_crowd_gets_one_picture() {
     assert_eq!(files(&shop.data_dir().join("media/cache")).len(), 1);
     assert!(files(&shop.data_dir().join("media/partial")).is_empty());
 }
+
+/// Staff walk through the library with a cursor: the newest first, nothing twice, nothing left out.
+#[tokio::test]
+async fn the_library_is_walked_with_a_cursor() {
+    let shop = TestApp::start().await;
+    let token = shop.staff(Role::Merchant).await;
+    for side in 1..=5 {
+        upload(&shop, &token, &jpeg(side * 8, 8)).await;
+    }
+    let ids = |data: &Value| -> Vec<String> {
+        data["assets"].as_array().unwrap().iter().map(|asset| asset["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let list = async |query: &str| shop.get(&format!("/admin/media?{query}")).token(&token).send().await;
+    let whole = ids(&list("").await.expect(200));
+    assert_eq!(whole.len(), 5);
+    let first = list("limit=2&attached=false").await;
+    assert_eq!((&first.body["pagination"]["total"], &first.body["pagination"]["totalPages"]), (&5.into(), &3.into()));
+    let mut walked = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let answer = list(&format!("limit=2&attached=false{cursor}")).await;
+        let next = answer.body["pagination"]["nextCursor"].as_str().map(str::to_owned);
+        walked.extend(ids(&answer.expect(200)));
+        match next {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(walked, whole);
+    assert_eq!(list("cursor=x").await.expect_error(400, "VALIDATION_ERROR"), ["cursor"]);
+}

@@ -181,3 +181,24 @@ async fn cloudinary_that_fails_loses_nothing() {
     assert_eq!(shop.database.count("select count(*) from media_loose").await, 0);
     assert_eq!(fetch(&shop, asset["url"].as_str().unwrap()).await.0, 404);
 }
+
+/// The doctor asks whether the account's key is good.
+#[tokio::test]
+async fn the_doctor_asks_cloudinary() {
+    let (shop, _fake, cloud) = start().await;
+    let look = async |shop: &TestApp| {
+        let found = shop.app.media.check().await;
+        let (_, told) = found.into_iter().find(|(name, _)| *name == "cloudinary").unwrap();
+        told.map_err(|error| format!("{error:#}"))
+    };
+    assert_eq!(look(&shop).await.unwrap(), "new pictures are kept here; the key is good");
+    let shop = shop
+        .restart(|config| {
+            config.media.cloudinary_url = format!("cloudinary://{KEY}:hunter2@shop").into();
+            config.media.cloudinary_api_url = cloud;
+        })
+        .await;
+    let told = look(&shop).await.unwrap_err();
+    assert!(told.contains("media.cloudinary_url") && told.contains("api_secret mismatch"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}

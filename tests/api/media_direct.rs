@@ -64,8 +64,10 @@ async fn a_browser_sends_one_file_which_counts_once_it_was_looked_at() {
     assert_eq!(send(&shop, &permit, &content).await, 403, "it is over");
     assert_eq!((kept(&shop).len(), count(&shop, "select count(*) from media_assets").await), (1, 1));
 
-    // What was sent goes when nobody can be sending it any more.
-    shop.app.clock.advance(TimeDelta::hours(25));
+    // What was sent is gone at once, and looked for once more when nobody can be sending it any more.
+    assert_eq!(std::fs::read_dir(shop.data_dir().join("media/incoming")).unwrap().count(), 0);
+    assert_eq!(count(&shop, "select count(*) from media_loose").await, 1);
+    shop.app.clock.advance(TimeDelta::hours(4));
     sweep(&shop).await;
     assert_eq!(count(&shop, "select count(*) from media_loose").await, 0);
     assert_eq!(std::fs::read_dir(shop.data_dir().join("media/incoming")).unwrap().count(), 0);
@@ -85,6 +87,11 @@ async fn odd_direct_uploads_are_refused() {
         assert_eq!(send(&shop, &permit, content).await, 204);
         assert_eq!(confirm(&shop, &token, &permit).await.expect_error(400, "VALIDATION_ERROR"), ["file"]);
     }
+    // A picture, but another kind than was announced.
+    let content = jpeg(10, 10);
+    let permit = allow(&shop, &token, "image/png", content.len()).await.expect(201)["upload"].clone();
+    assert_eq!(send(&shop, &permit, &content).await, 204);
+    assert_eq!(confirm(&shop, &token, &permit).await.expect_error(400, "VALIDATION_ERROR"), ["file"]);
     assert!(kept(&shop).is_empty());
     let nobody = json!({"id": uuid::Uuid::now_v7()});
     confirm(&shop, &token, &nobody).await.expect_error(404, "NOT_FOUND");

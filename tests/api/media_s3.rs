@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::media::{fetch, kept, send_files, upload};
 use crate::media_direct::{allow, confirm, send};
-use crate::support::pictures::jpeg;
+use crate::support::pictures::{jpeg, png_chunk, png_with};
 use crate::support::{FakeS3, Fault, TestApp};
 
 fn name_of(url: &str) -> String {
@@ -80,11 +80,62 @@ async fn a_browser_sends_to_the_bucket_what_was_signed_and_nothing_else() {
     let asset = confirm(&shop, &token, &permit).await.expect(201)["asset"].clone();
     assert_eq!(asset["width"], 80);
     let name = name_of(asset["url"].as_str().unwrap());
+    assert_eq!(bucket.names(), std::slice::from_ref(&name), "what was sent is gone");
+    // The address still works for some minutes; what comes by it goes when it does not any more.
     let incoming = format!("incoming/{}", permit["id"].as_str().unwrap());
+    assert_eq!(send(&shop, &permit, &content).await, 200);
     assert_eq!(bucket.names(), [name.clone(), incoming]);
-    shop.app.clock.advance(TimeDelta::hours(25));
+    shop.app.clock.advance(TimeDelta::hours(4));
     SweepMedia {}.run(&shop.app).await.unwrap();
     assert_eq!(bucket.names(), [name]);
+}
+
+/// A store that does not look at what was signed gets no picture into the shop that was not announced.
+#[tokio::test]
+async fn what_a_bucket_took_is_looked_at_all_the_same() {
+    let bucket = FakeS3::start().await;
+    let shop = TestApp::with(|config| bucket.configure(config)).await;
+    let token = shop.staff(Role::Merchant).await;
+    let announced = jpeg(80, 60);
+    let longer = [&announced[..], b"x"].concat();
+    let mut page = b"<script>alert(1)</script>".to_vec();
+    page.resize(announced.len(), b' ');
+    let mut other_kind = png_with(&png_chunk(b"tEXt", &vec![b'a'; 10_000]));
+    other_kind.truncate(announced.len());
+    for (name, sent, status, code) in [
+        ("longer", &longer[..], 413, "PAYLOAD_TOO_LARGE"),
+        ("shorter", &announced[..100], 400, "VALIDATION_ERROR"),
+        ("a page", &page, 400, "VALIDATION_ERROR"),
+        ("another kind", &other_kind, 400, "VALIDATION_ERROR"),
+    ] {
+        let permit = allow(&shop, &token, "image/jpeg", announced.len()).await.expect(201)["upload"].clone();
+        bucket.put(&format!("incoming/{}", permit["id"].as_str().unwrap()), sent, "image/jpeg");
+        let refused = confirm(&shop, &token, &permit).await;
+        assert_eq!((refused.status, &refused.body["code"]), (status, &json!(code)), "{name}");
+    }
+    assert_eq!(shop.database.count("select count(*) from media_assets").await, 0);
+    assert!(bucket.names().iter().all(|name| name.starts_with("incoming/")));
+}
+
+/// The doctor writes, reads and removes, and says which right is missing.
+#[tokio::test]
+async fn the_doctor_tries_the_bucket() {
+    let bucket = FakeS3::start().await;
+    let shop = TestApp::with(|config| bucket.configure(config)).await;
+    let look = async || {
+        let found = shop.app.media.check().await;
+        let (_, told) = found.into_iter().find(|(name, _)| *name == "media bucket").unwrap();
+        told.map_err(|error| format!("{error:#}"))
+    };
+    assert_eq!(look().await.unwrap(), "new pictures are kept here; takes, gives and deletes");
+    assert!(bucket.names().is_empty());
+    bucket.fail(&[Fault::Status(403)]);
+    let told = look().await.unwrap_err();
+    assert!(
+        told.contains("bucket pictures") && told.contains("allowed to put objects: ") && told.contains("403"),
+        "{told}"
+    );
+    assert!(!told.contains("Signature"), "{told}");
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
+use crate::media::{fetch, upload};
+use crate::support::pictures::jpeg;
 use crate::support::{Product, TestApp};
 
 /// Two servers that hear each other.
@@ -268,4 +270,29 @@ async fn a_new_product_is_found_under_a_name_that_was_unknown() {
     for shop in [&one, &other] {
         assert_eq!(prices(shop, &product).await, [100; 2]);
     }
+}
+
+/// A picture that is deleted on one server is shown by no other, though that one has its sizes in memory; nor by one that was
+/// down and has them on its disk.
+#[tokio::test]
+async fn a_deleted_picture_is_gone_on_every_server() {
+    let (one, other) = two_servers().await;
+    let admin = one.staff(Role::Admin).await;
+    let asset = upload(&one, &admin, &jpeg(300, 300)).await;
+    let thumbnail = asset["presets"]["thumbnail"].as_str().unwrap().strip_prefix(&one.url).unwrap();
+    let status = async |shop: &TestApp| fetch(shop, &format!("{}{thumbnail}", shop.url)).await.0;
+    assert_eq!((status(&one).await, status(&other).await), (200, 200));
+    // Its disk is its own in a real shop.
+    let (cache, aside) = (one.data_dir().join("media/cache"), one.data_dir().join("aside"));
+    std::fs::rename(&cache, &aside).unwrap();
+    let path = format!("/admin/media/{}", asset["id"].as_str().unwrap());
+    one.delete(&path).token(&admin).send().await.expect(200);
+    one.wait_for_jobs().await;
+    assert_eq!(status(&one).await, 404);
+    other.wait_for("the other server to hear", || async { (status(&other).await == 404).then_some(()) }).await;
+
+    let _ = std::fs::remove_dir_all(&cache);
+    std::fs::rename(&aside, &cache).unwrap();
+    let late = one.another(|_| {}).await;
+    assert_eq!(status(&late).await, 404);
 }

@@ -97,6 +97,7 @@ async fn everything(shop: &TestApp) -> Vec<Option<String>> {
         "consents",
         "carts",
         "cart_items",
+        "wishlist_items",
         "orders",
         "order_items",
         "order_events",
@@ -148,6 +149,7 @@ async fn a_person_takes_all_data_away() {
     shop.wait_for_status(ama, &order, "paid").await;
     let body = json!({"variantId": batik.variant, "quantity": 3});
     shop.post("/cart/items").token(ama).json(&body).send().await.expect(200);
+    shop.post("/wishlist").token(ama).json(&json!({"productId": kente.id})).send().await.expect(201);
     let body = json!({"email": AMA});
     shop.post("/auth/password-reset-request").json(&body).send().await.expect(200);
     let (secret, codes) = turn_on_two_factor(&shop, ama).await;
@@ -177,6 +179,10 @@ async fn a_person_takes_all_data_away() {
     assert_eq!(data["payments"][0]["reference"], payment["reference"]);
     assert_eq!(data["payments"][0]["amount"].as_f64(), order["total"].as_f64());
     assert_eq!((&data["cart"][0]["sku"], &data["cart"][0]["quantity"]), (&json!("BATIK"), &json!(3)));
+    assert_eq!(
+        (&data["wishlist"][0]["title"], &data["wishlist"][0]["productId"]),
+        (&json!("Kente KENTE"), &json!(kente.id))
+    );
     let mails: Vec<&str> =
         data["mails"].as_array().unwrap().iter().map(|mail| mail["kind"].as_str().unwrap()).collect();
     for kind in ["order_confirmation", "payment_receipt", "security_notice"] {
@@ -311,6 +317,7 @@ async fn erasing_asks_for_every_factor() {
         "select count(*) from user_addresses",
         "select count(*) from consents",
         "select count(*) from carts",
+        "select count(*) from wishlist_items",
         "select count(*) from emails",
         "select count(*) from audit_parts",
     ] {
@@ -474,6 +481,7 @@ impl Zipporah {
         let path = format!("/orders/{}/cancel", given_up["id"].as_str().unwrap());
         post(&path).json(&json!({"reason": "I have found another shop"})).send().await.expect(200);
         post("/cart/items").json(&goods).send().await.expect(200);
+        post("/wishlist").json(&json!({"productId": product.id})).send().await.expect(201);
         hers(shop.get("/privacy/export")).token(&token).send().await.expect(200);
         shop.wait_for_jobs().await;
         // What fulfilment will do.
@@ -1051,11 +1059,13 @@ async fn nothing_is_written_for_a_person_who_is_being_erased() {
         let consent = json!({"kind": "cookies", "granted": true, "wording": "the banner of May"});
         let goods = json!({"variantId": product.variant, "quantity": 1});
         let order = json!({"items": [goods], "shippingAddress": to});
-        let writes = (0..24).map(|i| {
-            let (path, body) = match i % 4 {
+        let wish = json!({"productId": product.id});
+        let writes = (0..25).map(|i| {
+            let (path, body) = match i % 5 {
                 0 => ("/addresses", &book),
                 1 => ("/privacy/consents", &consent),
                 2 => ("/cart/items", &goods),
+                3 => ("/wishlist", &wish),
                 _ => ("/orders", &order),
             };
             shop.post(path).token(&token).json(body).send()

@@ -8,17 +8,17 @@ use crate::media::{fetch, kept, upload};
 use crate::support::pictures::jpeg;
 use crate::support::{Answer, Product, TestApp};
 
-async fn add(shop: &TestApp, token: &str, product: &Product, body: &Value) -> Answer {
+pub async fn add(shop: &TestApp, token: &str, product: &Product, body: &Value) -> Answer {
     shop.post(&format!("/products/{}/images", product.id)).token(token).json(body).send().await
 }
 
 /// The pictures as shoppers see them.
-async fn shown(shop: &TestApp, product: &Product) -> Vec<Value> {
+pub async fn shown(shop: &TestApp, product: &Product) -> Vec<Value> {
     let data = shop.get(&format!("/products/{}", product.slug)).send().await.expect(200);
     data["product"]["images"].as_array().unwrap().clone()
 }
 
-fn ids(images: &[Value]) -> Vec<Value> {
+pub fn ids(images: &[Value]) -> Vec<Value> {
     images.iter().map(|image| image["id"].clone()).collect()
 }
 

@@ -1,10 +1,14 @@
 //! Products and their variants as staff keep them: every field, versions, slugs, many at once.
 
+use std::collections::BTreeSet;
+
 use agape::features::auth::Role;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 
+use crate::lists::{many, skus};
 use crate::support::{Answer, TestApp, address};
 
 async fn create(shop: &TestApp, staff: &str, body: &Value) -> Value {
@@ -104,6 +108,11 @@ async fn changes_obey_the_rules_of_creating() {
         (json!({"price": 10, "compareAtPrice": 10}), "compareAtPrice"),
         (json!({"slug": "Not A Slug"}), "slug"),
         (json!({"slug": "search"}), "slug"),
+        (json!({"slug": "01900000-0000-7000-8000-000000000001"}), "slug"),
+        (json!({"slug": "01900000000070008000000000000001"}), "slug"),
+        (json!({"title": "\u{202e}etneK"}), "title"),
+        (json!({"title": "Kente\u{2066}"}), "title"),
+        (json!({"vendor": "a\tb"}), "vendor"),
         (json!({"slug": ""}), "slug"),
         (json!({"shortDescription": "x".repeat(1_001)}), "shortDescription"),
         (json!({"tags": vec!["x"; 101]}), "tags"),
@@ -118,9 +127,16 @@ async fn changes_obey_the_rules_of_creating() {
         assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), [field], "{wrong}");
     }
     // All faults at once.
-    let body = json!({"version": 1, "weight": -1, "metadata": 1, "slug": "A"});
-    let fields = patch(&shop, &admin, &product, body).await.expect_error(400, "VALIDATION_ERROR");
-    assert_eq!(fields, ["weight", "slug", "metadata"]);
+    let body = json!({"version": 1, "weight": -1, "metadata": 1, "slug": "A", "title": "a\nb", "description": 5});
+    let mut fields = patch(&shop, &admin, &product, body).await.expect_error(400, "VALIDATION_ERROR");
+    fields.sort();
+    assert_eq!(fields, ["description", "metadata", "slug", "title", "weight"]);
+    let body =
+        json!({"sku": "", "weight": -1, "inventory": 2_000_000, "shortDescription": "x".repeat(1_001), "colour": 1});
+    let mut fields =
+        shop.post("/products").token(&admin).json(&body).send().await.expect_error(400, "VALIDATION_ERROR");
+    fields.sort();
+    assert_eq!(fields, ["colour", "inventory", "price", "shortDescription", "sku", "title", "weight"]);
     for sql in
         ["update products set compare_at_minor = price_minor", "update variants set compare_at_minor = price_minor - 1"]
     {
@@ -183,7 +199,9 @@ async fn staff_list_products_of_every_status() {
         assert_eq!(found(query).await, expected, "{query}");
     }
     let answer = shop.get("/admin/products?limit=2&page=2").token(&admin).send().await;
-    assert_eq!(answer.body["pagination"], json!({"page": 2, "limit": 2, "total": 5, "totalPages": 3}));
+    let next = answer.body["data"]["products"][1]["id"].clone();
+    let pagination = json!({"page": 2, "limit": 2, "total": 5, "totalPages": 3, "nextCursor": next});
+    assert_eq!(answer.body["pagination"], pagination);
     assert_eq!(answer.body["data"]["products"][0]["sku"], "C-3");
     for (query, field) in [("status=gone", "status"), ("page=0", "page")] {
         let answer = shop.get(&format!("/admin/products?{query}")).token(&admin).send().await;
@@ -807,4 +825,128 @@ async fn changes_of_many_do_not_block_each_other() {
     let counted = "select sum(products)::bigint - (select count(*) from products where category_id is not null)
                    from category_counts";
     assert_eq!(shop.database.count(counted).await, 0);
+}
+
+/// Skus and options that differ in upper and lower case only are the same to people. A shop that has such twins from before keeps
+/// them, until one of them is changed.
+#[tokio::test]
+async fn case_makes_no_difference() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let create = async |body: Value| shop.post("/products").token(&admin).json(&body).send().await;
+    let product = plain(&shop, &admin, "GLD-06", "Gold", 10).await;
+    let answer = create(json!({"sku": "gld-06", "title": "Other", "price": 1})).await;
+    assert_eq!(answer.expect_error(409, "CONFLICT"), ["sku"]);
+    let variant = |sku: &str, value: &str| json!({"sku": sku, "options": size(value)});
+    for (variants, status, field) in [
+        (json!([variant("V-1", "L"), variant("v-1", "M")]), 400, "variants[1].sku"),
+        (json!([variant("V-1", "L"), variant("V-2", "l")]), 409, "variants"),
+        (json!([variant("Gld-06", "L")]), 409, "sku"),
+    ] {
+        let answer = create(json!({"sku": "V", "title": "V", "price": 1, "variants": variants})).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(answer.body["details"][0]["field"], field, "{}", answer.text);
+    }
+    let twice = json!([{"name": "Size", "value": "L"}, {"name": "size", "value": "M"}]);
+    let variants = json!([{"sku": "V-1", "options": twice}]);
+    let answer = create(json!({"sku": "V", "title": "V", "price": 1, "variants": variants})).await;
+    assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["variants[0].options"]);
+    let variants = json!([variant("V-1", "L")]);
+    let made = create(json!({"sku": "V", "title": "V", "price": 1, "variants": variants})).await.expect(201);
+    let add = json!({"version": 1, "sku": "V-2", "options": size("l")});
+    let variants = format!("{}/variants", path(&made["product"]));
+    let answer = shop.post(&variants).token(&admin).json(&add).send().await;
+    assert_eq!(answer.expect_error(409, "CONFLICT"), ["options"]);
+    // Twins from before, as the migration marks them.
+    let twin = plain(&shop, &admin, "TWIN", "Twin", 10).await;
+    for table in ["variants", "products"] {
+        let sql = format!("update {table} set sku = 'gld-06', case_twin = true where sku = 'TWIN'");
+        sqlx::query(AssertSqlSafe(sql)).execute(&shop.database.pool).await.unwrap();
+    }
+    let body = json!({"version": 1, "title": "Twin still"});
+    let twin = patch(&shop, &admin, &twin, body).await.expect(200)["product"].clone();
+    assert_eq!(twin["sku"], "gld-06");
+    let answer = patch(&shop, &admin, &twin, json!({"version": 2, "sku": "Gld-06"})).await;
+    assert_eq!(answer.expect_error(409, "CONFLICT"), ["sku"]);
+    patch(&shop, &admin, &twin, json!({"version": 2, "sku": "GLD-07"})).await.expect(200);
+    let twins =
+        "select (select count(*) from products where case_twin) + (select count(*) from variants where case_twin)";
+    assert_eq!(shop.database.count(twins).await, 0);
+    assert_eq!(shop.get(&path(&product)).send().await.expect(200)["product"]["sku"], "GLD-06");
+}
+
+/// A title that looks like an id makes another slug, because its product could not be reached by it.
+#[tokio::test]
+async fn no_slug_looks_like_an_id() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let id = "01900000-0000-7000-8000-000000000001";
+    let product = plain(&shop, &admin, "P", id, 10).await;
+    assert_eq!(product["slug"], format!("{id}-2"));
+    assert_eq!(shop.get(&format!("/products/{id}-2")).send().await.expect(200)["product"]["sku"], "P");
+}
+
+/// A transaction that the database ends because it and another one wait for each other begins again: here both learn the same two
+/// words, in different orders.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_is_nobodys_error() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let mut other = shop.database.pool.begin().await.unwrap();
+    sqlx::query("insert into search_words values ('zulu')").execute(&mut *other).await.unwrap();
+    let body = json!({"sku": "P", "title": "Alpha Zulu", "price": 1});
+    let create = async { shop.post("/products").token(&admin).json(&body).send().await };
+    let waits = "select count(*) from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock' and application_name = 'agape'";
+    let cross = async {
+        shop.wait_for("the product to wait", || async { (shop.database.count(waits).await == 1).then_some(()) }).await;
+        // The product waits longer, so it is the one that is given up.
+        sqlx::query("insert into search_words values ('alpha')").execute(&mut *other).await.unwrap();
+        other.commit().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(create, cross);
+    answer.expect(201);
+    assert_eq!(shop.database.count("select count(*) from products").await, 1);
+}
+
+/// Staff walk through all products with a cursor, whatever their status and filter; a long list has an estimated total, and a page
+/// far behind says how to go on.
+#[tokio::test]
+async fn staff_walk_long_lists() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    many(&shop, 12_000).await;
+    sqlx::query("update products set archived_at = now(), is_active = false where sku like 'S1_'")
+        .execute(&shop.database.pool)
+        .await
+        .unwrap();
+    let list = async |query: String| shop.get(&format!("/admin/products?{query}")).token(&admin).send().await;
+    for (query, count) in
+        [("search=cloth 1", 0), ("category=c-3", 1_200), ("status=archived", 10), ("status=active", 11_990)]
+    {
+        let (mut seen, mut cursor) = (BTreeSet::new(), String::new());
+        loop {
+            let answer = list(format!("{query}&limit=100{cursor}")).await;
+            let next = answer.body["pagination"]["nextCursor"].as_str().map(str::to_owned);
+            for sku in skus(&answer.expect(200)) {
+                assert!(seen.insert(sku), "{query}");
+            }
+            match next {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert!(seen.len() == count || count == 0 && !seen.is_empty(), "{query}: {}", seen.len());
+    }
+    let first = list("limit=1".into()).await;
+    let pagination = &first.body["pagination"];
+    assert_eq!(pagination["totalIsEstimate"], true);
+    assert!((10_001..20_000).contains(&pagination["total"].as_i64().unwrap()), "{pagination}");
+    let answer = list("limit=100&page=101".into()).await;
+    assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), ["page"]);
+    assert!(answer.text.contains("`cursor`"), "{}", answer.text);
+    assert_eq!(list("status=archived&page=101&limit=100".into()).await.body["pagination"]["total"], 10);
+    for (query, field) in [("cursor=x", "cursor"), ("cursor=01900000-0000-7000-8000-000000000001&page=2", "page")] {
+        assert_eq!(list(query.into()).await.expect_error(400, "VALIDATION_ERROR"), [field], "{query}");
+    }
 }

@@ -178,6 +178,14 @@ async fn the_tour_works_as_printed() {
     assert!(words.contains("already runs the PostgreSQL server"), "{words}");
     let alive = reqwest::get(format!("http://localhost:{}/readyz", shop.port)).await.unwrap();
     assert_eq!(alive.status(), 200);
+
+    // What the database logs about a refused row does not say whose it is.
+    let again = serde_json::json!({"email": "test@example.com", "password": "Test@1234", "name": "Test User"});
+    let register = format!("http://localhost:{}/api/v1/auth/register", shop.port);
+    let refused = reqwest::Client::new().post(register).json(&again).send().await.unwrap();
+    assert_eq!(refused.status(), 409);
+    let log = std::fs::read_to_string(shop.data_dir.path().join("data/postgres.log")).unwrap();
+    assert!(log.contains("duplicate key") && !log.contains("test@example.com"), "{log}");
     shop.stop().await;
 }
 

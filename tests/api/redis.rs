@@ -365,3 +365,56 @@ async fn servers_share_which_carts_are_empty() {
     let keys: Vec<String> = redis.ask(redis::cmd("KEYS").arg("*"));
     assert!(!keys.is_empty() && keys.iter().all(|key| !key.contains(&me) && !key.contains(&me.replace('-', ""))));
 }
+
+/// Carts are the database's: a guest's and an account's are whole and right with Redis, without it, and when it comes back with
+/// what it had, or with nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn carts_are_whole_whatever_redis_does() {
+    let mut redis = TestRedis::start();
+    let (one, other) = two_servers(&redis).await;
+    let admin = one.staff(Role::Admin).await;
+    let product = one.product(&admin, "WHOLE", 100, 500).await;
+    let ama = one.customer("ama@example.com").await;
+    let body = json!({"variantId": product.variant, "quantity": 1});
+    let guest = async |shop: &TestApp, token: &str| {
+        shop.get("/cart").header("x-cart-token", token).send().await.expect(200)["cart"]["itemCount"].clone()
+    };
+    for what in ["up", "frozen", "stopped", "empty"] {
+        // Known to be empty, everywhere.
+        for shop in [&one, &other] {
+            shop.delete("/cart").token(&ama).send().await.expect(200);
+            assert_eq!(count(shop, &ama).await, 0, "{what}");
+        }
+        match what {
+            "frozen" => redis.freeze(),
+            "stopped" => redis.stop(),
+            "empty" => redis.ask(&redis::cmd("FLUSHALL")),
+            _ => {}
+        }
+        add(&one, &ama, &product).await.expect(200);
+        let first = other.post("/cart/items").json(&body).send().await.expect(200);
+        let token = first["cartToken"].as_str().unwrap();
+        one.post("/cart/items").header("x-cart-token", token).json(&body).send().await.expect(200);
+        let seen = async |mine: i64, his: i64| {
+            for shop in [&one, &other] {
+                // Another server hears of it within milliseconds.
+                shop.wait_for(what, || async { (count(shop, &ama).await == mine).then_some(()) }).await;
+                shop.wait_for(what, || async { (guest(shop, token).await == his).then_some(()) }).await;
+            }
+        };
+        seen(1, 2).await;
+        match what {
+            "frozen" => redis.thaw(),
+            "stopped" => redis.start_again(),
+            _ => {}
+        }
+        for shop in [&one, &other] {
+            is_up(shop, true).await;
+        }
+        seen(1, 2).await;
+        let merge = json!({"cartToken": token});
+        let merged = other.post("/cart/merge").token(&ama).json(&merge).send().await.expect(200);
+        assert_eq!(merged["cart"]["itemCount"], 3, "{what}");
+        seen(3, 0).await;
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::TestApp;
 
 /// The shop in which is searched: sku, title, tags, short description.
-const GOODS: [(&str, &str, &str, &str); 42] = [
+const GOODS: [(&str, &str, &str, &str); 47] = [
     ("KEN-001", "Royal Kente Bonwire", "kente,royal,ghana", "Handwoven on a narrow loom in Bonwire"),
     ("KEN-002", "Kente Stole", "kente,graduation", "A stole for graduation day"),
     ("KEN-003", "Adweneasa Kente Cloth", "kente,gold", "My skill is exhausted, as the weavers say"),
@@ -49,10 +49,15 @@ const GOODS: [(&str, &str, &str, &str); 42] = [
     ("CHI-001", "Chiffon Teal", "chiffon", "Sheer and light"),
     ("CRE-001", "Crêpe Señorita Rosé", "crepe", "A crêpe with a fine grain"),
     ("KID-001", "Children's Ankara Dress", "ankara,children", "For girls of six to eight"),
+    ("ORG-001", "Ivory Organza", "organza", "Crisp and sheer"),
+    ("ORG-002", "Organza Gloves, Ivory", "organza", "Short ones"),
+    ("ORG-003", "Veil of a Bride", "organza,ivory", "Ivory organza, hemmed by hand"),
+    ("AGP-TUL-GLD-06", "Gold Tulle Six Yards", "tulle", "With a fine shine"),
+    ("AGP-TUL-3PC", "Tulle in Three Pieces", "tulle", "For gele, ipele and train"),
 ];
 
 /// What people type, and what they must see first; all of it, in any order, before anything else.
-const QUERIES: [(&str, &[&str]); 57] = [
+const QUERIES: [(&str, &[&str]); 68] = [
     // Whole words, in any case.
     ("kente", &["KEN-001", "KEN-002", "KEN-003", "KEN-004"]),
     ("KENTE", &["KEN-001", "KEN-002", "KEN-003", "KEN-004"]),
@@ -119,6 +124,19 @@ const QUERIES: [(&str, &[&str]); 57] = [
     ("raffia", &["SHU-001", "ADI-002"]),
     ("guinea fowl", &["ASO-004"]),
     ("wedding", &["ASO-001", "FAN-001"]),
+    // The words as they follow each other, then all of them in the title, then elsewhere.
+    ("ivory organza", &["ORG-001"]),
+    ("ivory organza", &["ORG-001", "ORG-002"]),
+    ("organza gloves", &["ORG-002"]),
+    ("waist beads", &["WAI-001"]),
+    ("three pieces", &["AGP-TUL-3PC"]),
+    // Skus by their later parts, with spaces, in any order.
+    ("GLD-06", &["AGP-TUL-GLD-06"]),
+    ("gld 06", &["AGP-TUL-GLD-06"]),
+    ("3PC", &["AGP-TUL-3PC"]),
+    ("AGP TUL 3PC", &["AGP-TUL-3PC"]),
+    ("agptulgld06", &["AGP-TUL-GLD-06"]),
+    ("AGP-TUL", &["AGP-TUL-GLD-06", "AGP-TUL-3PC"]),
 ];
 
 async fn shop_of_cloths() -> (TestApp, String) {
@@ -188,12 +206,37 @@ async fn what_was_found_is_marked() {
     assert_eq!(marked["title"], "&lt;b&gt;<mark>Zebra</mark>&lt;/b&gt; &amp; co");
     let text = marked["text"].as_str().unwrap();
     assert!(text.contains("<mark>zebra</mark>") && !text.contains("<i") && text.contains("&gt;"), "{text}");
+    let body = json!({"sku": "Y", "title": "Yak", "price": 1, "description": "One\n\nyak\r\n\twool"});
+    shop.post("/products").token(&admin).json(&body).send().await.expect(201);
+    let data = search(&shop, "yak").await;
+    let text = data["search"]["highlights"][0]["text"].as_str().unwrap();
+    assert!(text.contains("<mark>yak</mark> wool") && !text.contains(['\n', '\r', '\t']), "{text}");
     let data = search(&shop, "eleko").await;
     assert_eq!(data["search"]["highlights"][0]["title"], "Àdìrẹ <mark>Ẹlẹ́kọ</mark>");
     let data = search(&shop, "laces").await;
     for marked in data["search"]["highlights"].as_array().unwrap() {
         assert!(marked["title"].as_str().unwrap().contains("<mark>Lace</mark>"), "{marked}");
     }
+}
+
+/// A variant is found by any part of its sku, before products whose titles have such words; one that is not sold is not.
+#[tokio::test]
+async fn variants_are_found_by_parts_of_their_skus() {
+    let (shop, admin) = shop_of_cloths().await;
+    let variants: Vec<Value> = ["AGP-LACE-RED-09", "AGP-LACE-BLU-12"]
+        .iter()
+        .map(|sku| json!({"sku": sku, "options": [{"name": "Colour", "value": sku}]}))
+        .collect();
+    let body = json!({"sku": "X", "title": "Cord", "price": 1, "variants": variants});
+    let product = shop.post("/products").token(&admin).json(&body).send().await.expect(201)["product"].clone();
+    for words in ["RED-09", "agp lace red-09", "lace 09", "AGPLACERED09", "agp-lace"] {
+        assert_eq!(skus(&search(&shop, words).await)[0], "X", "{words}");
+    }
+    let (id, variant) = (product["id"].as_str().unwrap(), product["variants"][0]["id"].as_str().unwrap());
+    let path = format!("/products/{id}/variants/{variant}?version=1");
+    shop.delete(&path).token(&admin).send().await.expect(200);
+    assert_eq!(skus(&search(&shop, "RED-09").await), Vec::<String>::new());
+    assert_eq!(skus(&search(&shop, "BLU-12").await), ["X"]);
 }
 
 /// Whoever is given something else than he typed is told; so is whoever finds nothing, with words to try.
@@ -233,6 +276,11 @@ async fn typing_is_helped() {
     let data = suggest("ken").await;
     assert_eq!(data["words"][0], "kente");
     assert_eq!(data["products"].as_array().unwrap().len(), 5);
+    // What stands before the last word stays as it was typed; a last word that nothing begins with is replaced.
+    let data = suggest("dress for the child").await;
+    assert_eq!(data["words"], json!(["dress for the children"]));
+    let data = suggest("blue kentw").await;
+    assert!(data["words"].as_array().unwrap().contains(&json!("blue kente")), "{data:#}");
     let data = suggest("royal K").await;
     let words: Vec<&str> = data["words"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
     assert!(words.contains(&"royal kente"), "{words:?}");

@@ -79,6 +79,18 @@ impl Client {
         })))
     }
 
+    /// Asks whether the API is there and takes the credentials (`GET /ping`).
+    ///
+    /// # Errors
+    /// Any [`Error`]; [`Error::Rejected`] with 401 if the credentials are wrong.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let answer = send(self.0.http.get(self.api_url(&["ping"]))).await?;
+        match answer.get("status").and_then(|status| status.as_str()) {
+            Some("ok") => Ok(()),
+            _ => Err(Error::Decode("`status` is not \"ok\"".to_owned())),
+        }
+    }
+
     /// Uploads a picture of at most [`MAX_FILE`] bytes (`POST /image/upload`). Sent
     /// once; a repeat is safe, see [`Error::is_transient`]. `format` is a hint:
     /// Cloudinary judges by the content.
@@ -171,10 +183,14 @@ impl Client {
     }
 
     fn url(&self, action: &str) -> Url {
+        self.api_url(&["image", action])
+    }
+
+    fn api_url(&self, path: &[&str]) -> Url {
         let mut url = self.0.base_url.clone();
         // An http(s) URL always has a path to extend.
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["v1_1", &self.0.cloud_name, "image", action]);
+            segments.pop_if_empty().extend(["v1_1", &self.0.cloud_name]).extend(path);
         }
         url
     }

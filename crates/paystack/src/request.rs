@@ -20,6 +20,9 @@ pub struct InitializeTransaction {
     pub currency: String,
     /// The id of this payment attempt.
     pub reference: Reference,
+    /// The ways to pay that the page offers, such as `card` or `bank_transfer`; none: all that the account has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
     /// Where Paystack sends the browser afterwards, with `trxref` and
     /// `reference` added. Without it, the dashboard's URL.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,8 @@ use nix::unistd::Pid;
 
 /// How often a condition that cannot be waited for is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
+/// How often a server that starts is looked at: somebody waits for it.
+pub(crate) const START_POLL: Duration = Duration::from_millis(1);
 /// How long a server gets for a fast shutdown, whose last act is to write all
 /// changed pages to disk.
 pub(crate) const FAST: Duration = Duration::from_secs(60);

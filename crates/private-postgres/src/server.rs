@@ -286,7 +286,7 @@ impl Process {
             if ours.is_some_and(|found| found.ready) {
                 return Ok(State::Ready);
             }
-            if let Some(status) = self.ends_within(process::POLL) {
+            if let Some(status) = self.ends_within(process::START_POLL) {
                 return Ok(State::Ended(status));
             }
             if Instant::now() >= deadline {

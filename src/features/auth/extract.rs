@@ -1,13 +1,9 @@
-//! Who is asking: two layers around all routes, and what handlers take from them.
+//! Who is asking: what is found out before every handler, and what handlers take from it.
 
-use std::sync::Arc;
-
-use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{Extensions, HeaderMap, HeaderValue};
 
 use super::model::Role;
 use super::permissions::{Access, AccessTable};
@@ -43,60 +39,46 @@ struct Proven(Identity);
 /// Reads the access token. Whether its session still lives is asked where it matters: see [`authorize`].
 ///
 /// Leaves an [`Identity`] in the request's extensions, which counts requests; handlers take theirs as an extractor.
-pub async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if let Some(header) = request.headers().get(AUTHORIZATION) {
-        let presented = match bearer(header) {
-            Some(token) => app.token_keys.check(token, app.clock.now()).map(|claims| Identity {
-                user_id: claims.sub,
-                role: claims.role,
-                session_id: claims.sid,
-            }),
-            None => Err(TokenFault::Invalid),
-        };
-        if let Ok(identity) = &presented {
-            request.extensions_mut().insert(identity.clone());
-        }
-        request.extensions_mut().insert(Presented(presented));
+pub fn identify(app: &App, request: &mut Request) {
+    let Some(header) = request.headers().get(AUTHORIZATION) else { return };
+    let presented = match bearer(header) {
+        Some(token) => app.token_keys.check(token, app.clock.now()).map(|claims| Identity {
+            user_id: claims.sub,
+            role: claims.role,
+            session_id: claims.sid,
+        }),
+        None => Err(TokenFault::Invalid),
+    };
+    if let Ok(identity) = &presented {
+        request.extensions_mut().insert(identity.clone());
     }
-    next.run(request).await
-}
-
-/// What [`authorize`] needs.
-#[derive(Clone, Debug)]
-pub struct Gate {
-    /// The application.
-    pub app: App,
-    /// Who may use which route.
-    pub table: Arc<AccessTable>,
+    request.extensions_mut().insert(Presented(presented));
 }
 
 /// Refuses whoever may not use a route, before anything of the request's body is read.
-pub async fn authorize(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+///
+/// # Errors
+/// `Unauthenticated` without a token, or with one that is worth nothing; `Forbidden` where the role does not suffice.
+pub async fn authorize(app: &App, table: &AccessTable, request: &mut Request) -> Result<()> {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    if path.starts_with("/api/") && !gate.table.has(path) {
-        return Error::Forbidden("This address is in no document, so nobody may use it.".into()).into_response();
-    }
-    // Pages, documents and assets are not in the table: they are for everybody.
-    let access = gate.table.find(request.method(), path).unwrap_or(Access::Open);
-    if access == Access::Open {
-        return next.run(request).await;
-    }
-    let (mut parts, body) = request.into_parts();
-    let admitted = async {
-        let identity = prove(&mut parts, &gate.app).await?;
-        match (access, identity) {
-            (Access::Open | Access::Optional, _) => Ok(()),
-            (Access::SignedIn | Access::Needs(_), None) => Err(sign_in_first()),
-            (Access::SignedIn, Some(_)) => Ok(()),
-            (Access::Needs(permission), Some(identity)) => {
-                identity.require(permission)?;
-                sessions_service::require_second_factor(&gate.app, &identity).await
-            }
+    let access = match table.find(request.method(), path) {
+        Some(access) => access,
+        None if path.starts_with("/api/") && !table.has(path) => {
+            return Err(Error::Forbidden("This address is in no document, so nobody may use it.".into()));
         }
+        // Pages, documents and assets are not in the table: they are for everybody.
+        None => Access::Open,
     };
-    match admitted.await {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(error) => error.into_response(),
+    if access == Access::Open {
+        return Ok(());
+    }
+    match (access, prove(request.extensions_mut(), app).await?) {
+        (Access::Open | Access::Optional, _) | (Access::SignedIn, Some(_)) => Ok(()),
+        (Access::SignedIn | Access::Needs(_), None) => Err(sign_in_first()),
+        (Access::Needs(permission), Some(identity)) => {
+            identity.require(permission)?;
+            sessions_service::require_second_factor(app, &identity).await
+        }
     }
 }
 
@@ -105,14 +87,14 @@ fn sign_in_first() -> Error {
 }
 
 /// The person that the token proves, once its session was found alive. None without a token.
-async fn prove(parts: &mut Parts, app: &App) -> Result<Option<Identity>> {
-    if let Some(Proven(identity)) = parts.extensions.get() {
+async fn prove(known: &mut Extensions, app: &App) -> Result<Option<Identity>> {
+    if let Some(Proven(identity)) = known.get() {
         return Ok(Some(identity.clone()));
     }
-    let Some(Presented(presented)) = parts.extensions.get().cloned() else { return Ok(None) };
+    let Some(Presented(presented)) = known.get().cloned() else { return Ok(None) };
     let identity = presented?;
     sessions_service::require_live(app, &identity).await?;
-    parts.extensions.insert(Proven(identity.clone()));
+    known.insert(Proven(identity.clone()));
     Ok(Some(identity))
 }
 
@@ -131,7 +113,7 @@ impl FromRequestParts<App> for Identity {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        prove(parts, app).await?.ok_or_else(sign_in_first)
+        prove(&mut parts.extensions, app).await?.ok_or_else(sign_in_first)
     }
 }
 
@@ -139,6 +121,6 @@ impl OptionalFromRequestParts<App> for Identity {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>> {
-        prove(parts, app).await
+        prove(&mut parts.extensions, app).await
     }
 }

@@ -1,4 +1,4 @@
-//! The endpoints of accounts.
+//! The endpoints of registering, signing in and staying signed in.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,22 +9,23 @@ use cookie::time;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::extract::{Caller, Identity, session_to_end};
-use super::model::Role;
+use super::extract::session_to_end;
 use super::password::Password;
+use super::profile_http::{UserView, resolve};
 use super::service::{self, Login as LoginOutcome, Registration, SignedIn};
-use super::store::User;
 use crate::app::App;
+use crate::features::carts::{self, Carried};
+use crate::flows::bring_cart::bring_cart;
 use crate::limits;
 use crate::platform::address::Country;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::envelope::Empty;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, Reply, RequestMeta, created, deleted, ok};
-use crate::platform::ids::UserId;
-use crate::platform::text::{DialledPhone, Email, Phone, Text};
+use crate::platform::http::{Body, Envelope, ErrorEnvelope, Reply, RequestMeta, created, deleted, ok};
+use crate::platform::text::{DialledPhone, Email, Text};
 
 /// The cookie of the refresh token. Its path keeps it away from all other requests.
 const REFRESH_COOKIE: &str = "agape_refresh";
+
 const REFRESH_PATH: &str = "/api/v1/auth";
 
 /// A new account.
@@ -55,44 +56,6 @@ pub(super) struct Login {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(super) struct Refresh {
     refresh_token: Option<String>,
-}
-
-/// The token of a verification mail.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct VerifyEmail {
-    token: String,
-}
-
-/// An account as its owner sees it.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct UserView {
-    id: UserId,
-    email: String,
-    name: String,
-    phone: Option<String>,
-    role: Role,
-    /// Whether the address has been proven.
-    verified: bool,
-    /// Whether signing in wants a second factor.
-    two_factor_enabled: bool,
-    created_at: DateTime<Utc>,
-}
-
-impl From<User> for UserView {
-    fn from(user: User) -> Self {
-        Self {
-            id: user.id,
-            email: user.email,
-            name: user.name,
-            phone: user.phone,
-            role: user.role,
-            verified: user.email_verified_at.is_some(),
-            two_factor_enabled: user.two_factor,
-            created_at: user.created_at,
-        }
-    }
 }
 
 /// A signed-in user. The refresh token is in the cookie `agape_refresh`, and here only for a request that sent
@@ -142,25 +105,6 @@ pub(super) struct LoginSecondStep {
     code: String,
 }
 
-/// A change of one's own account. Fields that are left out stay as they are.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct UpdateMe {
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 120)]
-    name: Option<Text<1, 120>>,
-    /// `null` removes it.
-    #[serde(default, deserialize_with = "crate::platform::http::json::present")]
-    #[schema(value_type = Option<DialledPhone>)]
-    phone: Option<Option<DialledPhone>>,
-    /// As at registration.
-    phone_country: Option<Country>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct UserData {
-    user: UserView,
-}
-
 fn refresh_cookie(app: &App, value: String, expires: Option<DateTime<Utc>>) -> Cookie<'static> {
     let seconds = expires.map_or(0, |at| (at - app.clock.now()).num_seconds().max(0));
     Cookie::build((REFRESH_COOKIE, value))
@@ -191,9 +135,21 @@ fn session(app: &App, jar: CookieJar, in_body: bool, signed_in: SignedIn) -> (Co
     (jar.add(cookie), view)
 }
 
+/// Answers whoever has just proven who he is. The guest's cart that he had comes along.
+async fn welcome(
+    app: &App,
+    jar: CookieJar,
+    headers: &HeaderMap,
+    carried: Carried,
+    signed_in: SignedIn,
+) -> (CookieJar, SessionView) {
+    let jar = if bring_cart(app, signed_in.user.id, carried).await { jar.add(carts::no_cookie(app)) } else { jar };
+    session(app, jar, wants_body(headers), signed_in)
+}
+
 /// Create an account
 ///
-/// The account is signed in at once, and a verification mail is sent.
+/// The account is signed in at once, and a verification mail is sent. The guest's cart of the request comes along.
 #[utoipa::path(post, path = "/auth/register", tag = "Accounts", security(()), request_body = Register, responses(
     (status = 201, body = Envelope<SessionView>),
     (status = 400, body = ErrorEnvelope, description = "A field is missing or wrong; all are listed"),
@@ -204,6 +160,7 @@ pub(super) async fn register(
     State(app): State<App>,
     meta: RequestMeta,
     jar: CookieJar,
+    carried: Carried,
     headers: HeaderMap,
     body: Body<Register>,
 ) -> Result<(CookieJar, Reply<SessionView>)> {
@@ -211,13 +168,14 @@ pub(super) async fn register(
     let phone = phone.map(|phone| resolve(&phone, phone_country.as_ref())).transpose()?;
     limits::check_account(&app, email.as_str()).await?;
     let signed_in = service::register(&app, Registration { email, password, name, phone }, &meta).await?;
-    let (jar, view) = session(&app, jar, wants_body(&headers), signed_in);
+    let (jar, view) = welcome(&app, jar, &headers, carried, signed_in).await;
     Ok((jar, created(view).say("Welcome! Please confirm your e-mail address with the link we have sent you.")))
 }
 
 /// Sign in
 ///
-/// An account with a second factor is asked for it: the answer then has `mfaRequired` and a `challenge`.
+/// An account with a second factor is asked for it: the answer then has `mfaRequired` and a `challenge`. Otherwise the guest's
+/// cart of the request, in the cookie `agape_cart` or as `X-Cart-Token`, is taken over.
 #[utoipa::path(post, path = "/auth/login", tag = "Accounts", security(()), request_body = Login, responses(
     (status = 200, body = Envelope<LoginView>),
     (status = 400, body = ErrorEnvelope),
@@ -228,6 +186,7 @@ pub(super) async fn login(
     State(app): State<App>,
     meta: RequestMeta,
     jar: CookieJar,
+    carried: Carried,
     headers: HeaderMap,
     body: Body<Login>,
 ) -> Result<(CookieJar, Reply<LoginView>)> {
@@ -236,7 +195,7 @@ pub(super) async fn login(
     limits::check_account(&app, email.trim()).await?;
     match service::login(&app, &email, &password, &meta).await? {
         LoginOutcome::SignedIn(signed_in) => {
-            let (jar, view) = session(&app, jar, wants_body(&headers), *signed_in);
+            let (jar, view) = welcome(&app, jar, &headers, carried, *signed_in).await;
             Ok((jar, ok(LoginView::Session(Box::new(view)))))
         }
         LoginOutcome::Challenged { challenge, expires_at } => {
@@ -248,7 +207,7 @@ pub(super) async fn login(
 
 /// Sign in, second step
 ///
-/// Each code works once. After five wrong ones the account is locked, as after wrong passwords.
+/// Each code works once. After five wrong ones the account is locked, as after wrong passwords. The guest's cart comes along.
 #[utoipa::path(post, path = "/auth/login/2fa", tag = "Accounts", security(()), request_body = LoginSecondStep, responses(
     (status = 200, body = Envelope<SessionView>),
     (status = 400, body = ErrorEnvelope),
@@ -259,11 +218,12 @@ pub(super) async fn login_second_step(
     State(app): State<App>,
     meta: RequestMeta,
     jar: CookieJar,
+    carried: Carried,
     headers: HeaderMap,
     body: Body<LoginSecondStep>,
 ) -> Result<(CookieJar, Reply<SessionView>)> {
     let signed_in = service::login_second_step(&app, &body.value.challenge, &body.value.code, &meta).await?;
-    let (jar, view) = session(&app, jar, wants_body(&headers), signed_in);
+    let (jar, view) = welcome(&app, jar, &headers, carried, signed_in).await;
     Ok((jar, ok(view)))
 }
 
@@ -327,60 +287,6 @@ pub(super) async fn logout(
     Ok((jar.add(refresh_cookie(&app, String::new(), None)), deleted("You are signed out.")))
 }
 
-/// My account
-#[utoipa::path(get, path = "/auth/me", tag = "Accounts", security(("bearer" = [])), responses(
-    (status = 200, body = Envelope<UserData>),
-    (status = 401, body = ErrorEnvelope),
-))]
-pub(super) async fn get_me(State(app): State<App>, identity: Identity) -> Answer<UserData> {
-    Ok(ok(UserData { user: service::get_user(&app, identity.user_id).await?.into() }))
-}
-
-/// Change my name or number
-#[utoipa::path(patch, path = "/auth/me", tag = "Accounts", security(("bearer" = [])), request_body = UpdateMe, responses(
-    (status = 200, body = Envelope<UserData>),
-    (status = 400, body = ErrorEnvelope),
-    (status = 401, body = ErrorEnvelope),
-))]
-pub(super) async fn update_me(
-    State(app): State<App>,
-    identity: Identity,
-    meta: RequestMeta,
-    body: Body<UpdateMe>,
-) -> Answer<UserData> {
-    let UpdateMe { name, phone, phone_country } = body.value;
-    let number = |phone: Option<DialledPhone>| phone.map(|phone| resolve(&phone, phone_country.as_ref())).transpose();
-    let phone = phone.map(number).transpose()?;
-    let user = service::update_profile(&app, &identity, name, phone, &meta).await?;
-    Ok(ok(UserData { user: user.into() }))
-}
-
-/// Confirm an e-mail address
-///
-/// Whoever is signed in to the account meanwhile has proven that both are his, and finds there what he bought as a guest.
-#[utoipa::path(post, path = "/auth/verify-email", tag = "Accounts", security((), ("bearer" = [])),
-    request_body = VerifyEmail, responses(
-    (status = 200, body = Envelope<Empty>),
-    (status = 400, body = ErrorEnvelope, description = "The token is unknown, used or over"),
-    (status = 401, body = ErrorEnvelope, description = "The access token is not valid; leave it out or renew it"),
-))]
-pub(super) async fn verify_email(State(app): State<App>, caller: Caller, body: Body<VerifyEmail>) -> Answer<Empty> {
-    service::verify_email(&app, &body.value.token, caller.as_ref()).await?;
-    Ok(deleted("Thank you, your e-mail address is confirmed."))
-}
-
-/// Send the verification mail again
-#[utoipa::path(post, path = "/auth/resend-verification", tag = "Accounts", security(("bearer" = [])), responses(
-    (status = 200, body = Envelope<Empty>),
-    (status = 401, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "The address is confirmed already"),
-))]
-pub(super) async fn resend_verification(State(app): State<App>, identity: Identity) -> Answer<Empty> {
-    limits::check_account(&app, &identity.user_id.to_string()).await?;
-    service::resend_verification(&app, identity.user_id).await?;
-    Ok(deleted("We have sent you a new link."))
-}
-
 /// Public keys of the access tokens (RFC 7517)
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "Accounts", security(()), responses(
     (status = 200, body = serde_json::Value),
@@ -390,15 +296,6 @@ pub(super) async fn get_jwks(
 ) -> ([(header::HeaderName, &'static str); 1], Json<serde_json::Value>) {
     // Shorter than a rotation waits before the new key signs.
     ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.token_keys.jwks(app.clock.now())))
-}
-
-/// A number as it is dialled in a country; without one, in Nigeria or Ghana.
-fn resolve(phone: &DialledPhone, country: Option<&Country>) -> Result<Phone> {
-    let resolved = match country {
-        Some(country) => phone.in_country(country),
-        None => phone.as_str().parse().map_err(str::to_owned),
-    };
-    resolved.map_err(|message| Error::field("phone", message))
 }
 
 /// A body that may be left out.

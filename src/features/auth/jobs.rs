@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::store::{self, Purpose, User};
+use super::store::email_tokens::{self, Purpose};
+use super::store::{self, User};
 use crate::app::App;
 use crate::features::notifications::{self, Mail, NewMail, SecurityChange};
 use crate::platform::crypto::{random_token, sha256};
@@ -97,7 +98,7 @@ async fn new_token(
     now: DateTime<Utc>,
 ) -> Result<String> {
     let token = random_token()?;
-    store::insert_email_token(c, &sha256(token.as_bytes()), user, purpose, now + lifetime, now).await?;
+    email_tokens::insert_email_token(c, &sha256(token.as_bytes()), user, purpose, now + lifetime, now).await?;
     Ok(token)
 }
 

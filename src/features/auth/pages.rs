@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
-use super::{password_service, service};
+use super::{password_service, profile_service};
 use crate::app::App;
 use crate::limits;
 use crate::platform::error::{Error, Result};
@@ -57,7 +57,7 @@ async fn ask_to_verify(State(app): State<App>, Query(link): Query<Link>) -> Resu
 }
 
 async fn verify(State(app): State<App>, form: axum::Form<Link>) -> Result<Response> {
-    let state = match service::verify_email(&app, &form.token, None).await {
+    let state = match profile_service::verify_email(&app, &form.token, None).await {
         Ok(()) => "done",
         Err(Error::Validation(_)) => "invalid",
         Err(error) => return Err(error),

@@ -9,7 +9,7 @@ use super::jobs::{Notice, SendAccountMail, SendPasswordResetMail};
 use super::password::Password;
 use super::service::record;
 use super::sessions_service::{self, Which};
-use super::store::{self, Credentials};
+use super::store::{self, Credentials, email_tokens};
 use crate::app::App;
 use crate::limits;
 use crate::platform::crypto::sha256;
@@ -42,14 +42,14 @@ pub(super) async fn reset(app: &App, token: &str, password: &Password, meta: &Re
     let invalid = || Error::field("token", "is not valid any more; ask for a new mail");
     let token = sha256(token.as_bytes());
     // Looked at before the costly hash.
-    let owner = store::reset_token_owner(&mut *app.db.acquire().await?, &token, app.clock.now()).await?;
+    let owner = email_tokens::reset_token_owner(&mut *app.db.acquire().await?, &token, app.clock.now()).await?;
     let owner = owner.ok_or_else(invalid)?;
     password.differs_from(&owner.email).map_err(|message| Error::field("password", message))?;
     let hash = app.hasher.hash(password.expose()).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     store::lock_credentials(&mut tx, owner.id).await?;
-    if !store::use_reset_token(&mut tx, &token, owner.id, now).await? {
+    if !email_tokens::use_reset_token(&mut tx, &token, owner.id, now).await? {
         return Err(invalid());
     }
     store::set_password(&mut tx, owner.id, &hash, now).await?;
@@ -66,7 +66,7 @@ pub(super) async fn reset(app: &App, token: &str, password: &Password, meta: &Re
 /// Whether the token of a mail may still set a password.
 pub(super) async fn is_reset_token(app: &App, token: &str) -> Result<bool> {
     let token = sha256(token.as_bytes());
-    Ok(store::reset_token_owner(&mut *app.db.acquire().await?, &token, app.clock.now()).await?.is_some())
+    Ok(email_tokens::reset_token_owner(&mut *app.db.acquire().await?, &token, app.clock.now()).await?.is_some())
 }
 
 /// Changes one's own password. All other sessions end.

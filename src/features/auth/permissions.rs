@@ -19,6 +19,8 @@ use crate::platform::error::{Error, Result};
 pub enum Permission {
     /// Create, change and remove products and categories, and see those that are not for sale.
     ManageCatalog,
+    /// See and change stock.
+    ManageInventory,
     /// Read every customer's orders.
     ReadOrders,
     /// Read every account, with its addresses and sessions.
@@ -31,13 +33,20 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 5] =
-        [Self::ManageCatalog, Self::ReadOrders, Self::ReadUsers, Self::ManageUsers, Self::ReadAudit];
+    pub const ALL: [Self; 6] = [
+        Self::ManageCatalog,
+        Self::ManageInventory,
+        Self::ReadOrders,
+        Self::ReadUsers,
+        Self::ManageUsers,
+        Self::ReadAudit,
+    ];
 
     /// The name that routes use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ManageCatalog => "manage_catalog",
+            Self::ManageInventory => "manage_inventory",
             Self::ReadOrders => "read_orders",
             Self::ReadUsers => "read_users",
             Self::ManageUsers => "manage_users",
@@ -50,6 +59,7 @@ impl Permission {
         use Role::{Admin, Finance, Fulfilment, Merchant};
         match self {
             Self::ManageCatalog => matches!(role, Admin | Merchant),
+            Self::ManageInventory => matches!(role, Admin | Merchant | Fulfilment),
             Self::ReadOrders => matches!(role, Admin | Merchant | Fulfilment | Finance),
             Self::ReadUsers => matches!(role, Admin | Merchant),
             Self::ManageUsers | Self::ReadAudit => matches!(role, Admin),

@@ -23,6 +23,7 @@ pub(super) async fn require_live(app: &App, identity: &Identity) -> Result<()> {
     let epoch = app.live_sessions.epoch();
     let mut connection = app.db.acquire().await?;
     let role = store::live_role(&mut connection, identity.session_id, identity.user_id, app.clock.now()).await?;
+    connection.done();
     if role != Some(identity.role) {
         return Err(Error::Unauthenticated("Your sign-in is over. Please sign in again.".into()));
     }

@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::account_http::{EndedData, SessionsData};
 use super::extract::Identity;
 use super::model::Role;
+use super::sessions_http::{EndedData, SessionsData};
 use super::sessions_service::{self, Which};
 use super::staff_service as service;
 use super::store::User;

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use super::extract::Identity;
 use super::jobs::{Notice, SendAccountMail};
 use super::model::Role;
+use super::permissions::Permission;
 use super::sessions_service::{self, Which};
 use super::store::staff::{self as store, Filter};
 use super::store::{self as accounts, User, two_factor};
@@ -173,4 +174,18 @@ pub async fn refuse_last_admin(tx: &mut PgConnection, id: UserId) -> Result<()> 
         return Err(Error::conflict("This is the last administrator of the shop. Make another one first."));
     }
     Ok(())
+}
+
+/// The addresses of all who may do something, at most a hundred.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn staff_addresses(c: &mut PgConnection, permission: Permission) -> Result<Vec<(Option<UserId>, String)>> {
+    let roles: Vec<_> = Role::ALL
+        .into_iter()
+        .filter(|role| permission.allowed_to(*role))
+        .map(|role| role.as_str().to_owned())
+        .collect();
+    let staff = store::addresses_of(c, &roles).await?;
+    Ok(staff.into_iter().map(|(id, email)| (Some(id), email)).collect())
 }

@@ -6,6 +6,7 @@ mod model;
 mod owner;
 mod service;
 mod store;
+mod view_http;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,8 +14,10 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 pub use cache::EmptyCarts;
-pub use owner::Owner;
-pub use store::{CartLine, erase, export, open_cart_lines, sweep_expired};
+pub use model::{CartLine, Wanted};
+pub use owner::{Carried, Owner, TokenHash, no_cookie};
+pub use service::{forget_empty, merge, put_in};
+pub use store::{LeftCart, erase, export, left_carts, mark_reminded, open_cart_lines, sweep_expired};
 
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {
@@ -22,4 +25,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(http::get_cart, http::clear_cart))
         .routes(routes!(http::add_cart_item))
         .routes(routes!(http::update_cart_item, http::remove_cart_item))
+        .routes(routes!(http::acknowledge_cart_prices))
+        .routes(routes!(http::merge_carts))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::keyed::{self, Keyed};
+use super::images_model::FetchStatus;
 use super::listing::CategoryOf;
 use super::model::{ProductStatus, StaffProductView};
 use super::product_input::{CreateProduct, UpdateProduct};
@@ -15,11 +15,12 @@ use crate::app::App;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::envelope::Empty;
+use crate::platform::http::keyed::{self, Keyed};
 use crate::platform::http::{
     Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, Query, RequestMeta, deleted, ok,
 };
 use crate::platform::ids::ProductId;
-use crate::platform::page::PageQuery;
+use crate::platform::page::PartQuery;
 
 /// Which products. Empty values do not filter.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -33,6 +34,8 @@ pub(super) struct ListStaffProducts {
     search: Option<String>,
     /// A category's id or slug; its subcategories count.
     category: Option<String>,
+    /// failed or waiting: those with a picture of an import that could not be fetched, or that is to be.
+    pictures: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,7 +45,7 @@ pub(super) struct StaffProductsData {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StaffProductData {
-    product: StaffProductView,
+    pub(super) product: StaffProductView,
 }
 
 /// The version that a removal is based on.
@@ -75,7 +78,7 @@ pub(super) async fn create_product(
 ) -> Result<Keyed> {
     body.value.trim();
     body.value.check()?;
-    let key = keyed::key(key, &identity, "POST /products", "", &body.fingerprint);
+    let key = keyed::key(key, identity.user_id, "POST /products", "", &body.fingerprint);
     staff_service::create(&app, &identity, &meta, &body.value.into_new(), key).await
 }
 
@@ -151,9 +154,9 @@ pub(super) async fn restore_product(
 
 /// List products of whatever status
 ///
-/// The newest first.
+/// The newest first, in pages or with `cursor`. More than 10,000 are not counted: then `totalIsEstimate` is true, and pages end there.
 #[utoipa::path(get, path = "/admin/products", tag = "Catalogue, staff", security(("bearer" = ["manage_catalog"])),
-    params(PageQuery, ListStaffProducts), responses(
+    params(PartQuery, ListStaffProducts), responses(
     (status = 200, body = Envelope<StaffProductsData>),
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
@@ -161,30 +164,30 @@ pub(super) async fn restore_product(
 ))]
 pub(super) async fn list_staff_products(
     State(app): State<App>,
-    Query(page): Query<PageQuery>,
+    Query(part): Query<PartQuery>,
     Query(which): Query<ListStaffProducts>,
 ) -> Answer<StaffProductsData> {
     fn some(text: Option<&String>) -> Option<&str> {
         text.map(|text| text.trim()).filter(|text| !text.is_empty())
     }
-    let page = page.check(&app.config.lists)?;
+    let part = part.check(&app.config.lists)?;
     let status = some(which.status.as_ref()).map(str::parse::<ProductStatus>).transpose();
     let status = status.map_err(|message| Error::field("status", message))?;
+    let pictures = some(which.pictures.as_ref()).map(str::parse::<FetchStatus>).transpose();
+    let pictures = pictures.map_err(|message| Error::field("pictures", message))?;
     let search = some(which.search.as_ref());
     if search.is_some_and(|search| search.chars().count() > 100) {
         return Err(Error::field("search", "must have at most 100 characters"));
     }
-    let category = some(which.category.as_ref()).map(|name| match name.parse() {
-        Ok(id) => CategoryOf::Id(id),
-        Err(_) => CategoryOf::Slug(name.to_owned()),
-    });
-    let (products, pagination) = staff_service::list(&app, &Filter { status, search, category }, page).await?;
+    let category = some(which.category.as_ref()).map(CategoryOf::named);
+    let filter = Filter { status, search, categories: None, pictures };
+    let (products, pagination) = staff_service::list(&app, filter, category.as_ref(), part).await?;
     Ok(ok(StaffProductsData { products }).page(pagination))
 }
 
 /// Get a product of whatever status
 ///
-/// With the barcodes and weights of its variants.
+/// With the barcodes and weights of its variants, and what became of pictures that an import named.
 #[utoipa::path(get, path = "/admin/products/{product}", tag = "Catalogue, staff",
     security(("bearer" = ["manage_catalog"])), params(("product" = ProductId, Path)), responses(
     (status = 200, body = Envelope<StaffProductData>),

@@ -1,22 +1,24 @@
 //! Changes to many products at once, as staff send them.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::json;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::bulk_service::{self as service, Action, Adjustment, BulkData};
-use super::keyed::{self, Keyed};
+use super::bulk_service::{self as service, Action, Adjustment, BulkData, Targets};
 use super::rules::{Faults, MAX_TAGS};
 use crate::app::App;
 use crate::features::auth::Identity;
+use crate::platform::checked::Line;
 use crate::platform::error::Result;
 use crate::platform::http::json as read;
+use crate::platform::http::keyed::{self, Keyed};
 use crate::platform::http::{Body, Envelope, ErrorEnvelope, IdempotencyHeader, RequestMeta};
 use crate::platform::ids::{CategoryId, ProductId};
 use crate::platform::money::Amount;
-use crate::platform::text::Text;
 
 /// Products in one request.
 const MAX_IDS: usize = 200;
@@ -67,13 +69,18 @@ pub(super) struct BulkProducts {
     /// 1 to 200, each once.
     #[schema(min_items = 1, max_items = 200)]
     ids: Vec<ProductId>,
+    /// The versions that the change is based on, by id. When one is not the current one, nothing is changed (409). Products that
+    /// are left out are changed whatever their version is.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, i32>)]
+    versions: BTreeMap<ProductId, i32>,
     /// For `setCategory`; `null` means none.
     #[serde(default, deserialize_with = "read::present")]
     #[schema(value_type = Option<CategoryId>)]
     category_id: Option<Option<CategoryId>>,
     /// For `addTags` and `removeTags`.
     #[schema(value_type = Option<Vec<String>>)]
-    tags: Option<Vec<Text<1, 60>>>,
+    tags: Option<Vec<Line<1, 60>>>,
     /// For `adjustPrice`: hundredths of a per cent, such as -1500 for 15 % off. Rounded half to even, each price by itself.
     #[schema(minimum = -10000, maximum = 100000)]
     basis_points: Option<i32>,
@@ -90,6 +97,8 @@ impl BulkProducts {
         for (i, id) in self.ids.iter().enumerate().take(MAX_IDS) {
             faults.check(!self.ids[..i].contains(id), &format!("ids[{i}]"), "is there twice");
         }
+        let foreign = self.versions.keys().any(|id| !self.ids.contains(id));
+        faults.check(!foreign, "versions", "must be of products among the ids");
         let of_category = self.action == SetCategory;
         faults.check(
             self.category_id.is_some() == of_category,
@@ -117,7 +126,7 @@ impl BulkProducts {
     fn action(&self) -> Action {
         let tags = || {
             let mut distinct: Vec<String> = Vec::new();
-            for tag in self.tags.iter().flatten().map(Text::as_str) {
+            for tag in self.tags.iter().flatten().map(Line::as_str) {
                 if !distinct.iter().any(|known| known == tag) {
                     distinct.push(tag.to_owned());
                 }
@@ -154,7 +163,7 @@ impl BulkProducts {
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "It cannot be done to some of them, which are named, and was done to none; or the same key is still running"),
+    (status = 409, body = ErrorEnvelope, description = "It cannot be done to some of them, or they have other versions; they are named, and it was done to none. Or the same key is still running"),
     (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn bulk_products(
@@ -165,7 +174,7 @@ pub(super) async fn bulk_products(
     body: Body<BulkProducts>,
 ) -> Result<Keyed> {
     body.value.check()?;
-    let key = keyed::key(key, &identity, "POST /admin/products/bulk", "", &body.fingerprint);
+    let key = keyed::key(key, identity.user_id, "POST /admin/products/bulk", "", &body.fingerprint);
     let body = body.value;
     let request = json!({
         "action": body.action,
@@ -174,5 +183,6 @@ pub(super) async fn bulk_products(
         "basisPoints": body.basis_points,
         "amountMinor": body.amount.map(|amount| amount.0),
     });
-    service::change(&app, &identity, &meta, &body.ids, (body.action(), request), key).await
+    let targets = Targets { ids: &body.ids, versions: &body.versions };
+    service::change(&app, &identity, &meta, targets, (body.action(), request), key).await
 }

@@ -1,11 +1,12 @@
 //! Changing many products at once, in one transaction: all of them or none.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use super::keyed::{self, Begun, Keyed};
 use super::rules::MAX_TAGS;
 use super::service::refusal;
 use super::staff_service::changed;
@@ -15,9 +16,11 @@ use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
 use crate::platform::idempotency;
 use crate::platform::ids::{CategoryId, ProductId};
 use crate::platform::money::{Amount, MAX_MINOR};
+use crate::platform::retry;
 
 /// What is done to each product.
 #[derive(Debug)]
@@ -125,35 +128,56 @@ impl Action {
 
 const OUT_OF_RANGE: &str = "would have a price below zero or above the limit";
 
-/// `ids` has no id twice; `request` is what is put on record.
+/// Which products are changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Targets<'a> {
+    /// None is there twice.
+    pub ids: &'a [ProductId],
+    /// Versions that the change is based on; those of products that are not there do not matter.
+    pub versions: &'a BTreeMap<ProductId, i32>,
+}
+
+/// `request` is what is put on record.
 pub(super) async fn change(
     app: &App,
     actor: &Identity,
     meta: &RequestMeta,
-    ids: &[ProductId],
+    targets: Targets<'_>,
     (action, request): (Action, Value),
     key: Option<idempotency::Request>,
 ) -> Result<Keyed> {
-    let mut tx = match keyed::begin(app, key.as_ref(), app.clock.now()).await? {
-        Begun::Given(answer) => return Ok(answer),
-        Begun::Open(tx) => tx,
-    };
-    let done = change_in(&mut tx, app, (actor, meta), ids, (&action, request), key.as_ref()).await;
-    let (updated, answer) = keyed::end(tx, done).await?;
+    let (updated, answer) =
+        retry::on_deadlock(|| try_to_change(app, (actor, meta), targets, (&action, &request), key.as_ref())).await?;
     app.product_cache.forget(&updated).await;
     Ok(answer)
+}
+
+async fn try_to_change(
+    app: &App,
+    by: (&Identity, &RequestMeta),
+    targets: Targets<'_>,
+    (action, request): (&Action, &Value),
+    key: Option<&idempotency::Request>,
+) -> Result<(Vec<ProductId>, Keyed)> {
+    let mut tx = match keyed::begin(&app.db, key, app.clock.now()).await? {
+        Begun::Given(answer) => return Ok((Vec::new(), answer)),
+        Begun::Open(tx) => tx,
+    };
+    let done = change_in(&mut tx, app, by, targets, (action, request.clone()), key).await;
+    keyed::end(tx, done).await
 }
 
 async fn change_in(
     tx: &mut PgConnection,
     app: &App,
     (actor, meta): (&Identity, &RequestMeta),
-    ids: &[ProductId],
+    Targets { ids, versions }: Targets<'_>,
     (action, request): (&Action, Value),
     key: Option<&idempotency::Request>,
 ) -> Result<(Vec<ProductId>, Keyed)> {
     let now = app.clock.now();
     let locked = bulk::lock(tx, ids).await?;
+    check_versions(&locked, ids, versions)?;
     let (mut before, mut after, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for old in locked {
         match action.apply(&old) {
@@ -208,6 +232,20 @@ async fn change_in(
         audit::record(tx, entry, meta, now).await?;
     }
     Ok((updated, answer))
+}
+
+/// All that somebody else has changed meanwhile, at once.
+fn check_versions(locked: &[State], ids: &[ProductId], versions: &BTreeMap<ProductId, i32>) -> Result<()> {
+    let stale = locked.iter().filter(|state| versions.get(&state.id).is_some_and(|version| *version != state.version));
+    let details: Vec<_> = stale
+        .map(|state| refused(ids, state, &format!("has been changed meanwhile; its version is {}", state.version)))
+        .collect();
+    if details.is_empty() {
+        return Ok(());
+    }
+    let message = "Nothing was changed, because somebody else has changed some of these products meanwhile. Load them again \
+                   and repeat your change.";
+    Err(Error::Conflict { message: message.into(), details })
 }
 
 fn refused(ids: &[ProductId], product: &State, fault: &str) -> FieldError {

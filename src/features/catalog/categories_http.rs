@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::categories_service::{self as service, CategoryData, CategoryView, Named, NewCategory, nested};
-use super::keyed::{self, Keyed};
-use super::rules::{Faults, RESERVED_CATEGORIES};
+use super::rules::{CategoryName, Faults, RESERVED_CATEGORIES};
 use super::store::categories::CategoryChange;
 use crate::app::App;
 use crate::features::auth::Identity;
+use crate::platform::checked::{Line, Slug};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::envelope::Empty;
 use crate::platform::http::json;
+use crate::platform::http::keyed::{self, Keyed};
 use crate::platform::http::{
     Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, PathName, Query, RequestMeta, deleted, ok,
 };
 use crate::platform::ids::CategoryId;
-use crate::platform::text::Text;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CategoriesData {
@@ -48,10 +48,10 @@ pub(super) struct ListCategories {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct CreateCategory {
     #[schema(value_type = String, min_length = 1, max_length = 120)]
-    name: Text<1, 120>,
+    name: CategoryName,
     /// Made from the name when left out, with a number behind it where another category has it.
     #[schema(value_type = Option<String>, max_length = 120)]
-    slug: Option<Text<1, 120>>,
+    slug: Option<Slug>,
     parent_id: Option<CategoryId>,
 }
 
@@ -63,11 +63,11 @@ pub(super) struct UpdateCategory {
     version: i32,
     #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = String, min_length = 1, max_length = 120)]
-    name: Option<Text<1, 120>>,
+    name: Option<CategoryName>,
     /// Who asks for the old one is led to the new one.
     #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = String, max_length = 120)]
-    slug: Option<Text<1, 120>>,
+    slug: Option<Slug>,
     /// `null` moves it to the top.
     #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = Option<CategoryId>)]
@@ -158,12 +158,12 @@ pub(super) async fn create_category(
     body: Body<CreateCategory>,
 ) -> Result<Keyed> {
     let mut faults = Faults::default();
-    faults.slug(body.value.slug.as_ref().map(Text::as_str), RESERVED_CATEGORIES);
+    faults.slug(body.value.slug.as_ref().map(Slug::as_str), RESERVED_CATEGORIES);
     faults.finish()?;
-    let key = keyed::key(key, &identity, "POST /categories", "", &body.fingerprint);
+    let key = keyed::key(key, identity.user_id, "POST /categories", "", &body.fingerprint);
     let new = NewCategory {
         name: body.value.name.into_string(),
-        slug: body.value.slug.map(Text::into_string),
+        slug: body.value.slug.map(Slug::into_string),
         parent_id: body.value.parent_id,
     };
     service::create(&app, &identity, &meta, &new, key).await
@@ -189,13 +189,13 @@ pub(super) async fn update_category(
 ) -> Answer<CategoryData> {
     let body = body.value;
     let mut faults = Faults::default();
-    faults.slug(body.slug.as_ref().map(Text::as_str), RESERVED_CATEGORIES);
+    faults.slug(body.slug.as_ref().map(Slug::as_str), RESERVED_CATEGORIES);
     let fits = body.order.is_none_or(|order| (0..=1_000_000).contains(&order));
     faults.check(fits, "order", "must be between 0 and 1000000");
     faults.finish()?;
     let change = CategoryChange {
-        name: body.name.map(Text::into_string),
-        slug: body.slug.map(Text::into_string),
+        name: body.name.map(Line::into_string),
+        slug: body.slug.map(Slug::into_string),
         parent_id: body.parent_id,
         position: body.order,
     };

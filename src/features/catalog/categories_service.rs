@@ -1,31 +1,29 @@
 //! Keeping the tree of categories. Who changes its shape takes the tree's lock first; the database refuses cycles and
 //! depths whoever writes.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use super::keyed::{self, Begun, Keyed};
-use super::rules::RESERVED_CATEGORIES;
 use super::service::refusal;
+use super::slugs;
 use super::staff_service::changed;
 use super::store::categories::{self as store, CategoryChange, CategoryRow};
-use super::store::slugs;
+use super::store::slugs::{self as slug_store, Of};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
 use crate::platform::idempotency;
 use crate::platform::ids::CategoryId;
-use crate::platform::text::slugify;
 
-/// How often a made slug may be taken meanwhile by somebody who chose it.
-const TRIES: usize = 3;
-
-/// So many products are forgotten by the cache one by one; more of them, with everything else.
-const FORGET_EACH: usize = 200;
+/// Products that one transaction moves out of a category that is removed. It holds the tree for a fraction of a second.
+const STEP: i64 = 2_000;
 
 /// A category.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -90,17 +88,19 @@ pub(super) async fn list(app: &App) -> Result<Vec<CategoryView>> {
 /// Puts categories in the order of the tree into each other.
 pub(super) fn nested(flat: Vec<CategoryView>) -> Vec<CategoryView> {
     // From the end, each finds its children complete.
-    let mut open: Vec<CategoryView> = Vec::new();
+    let mut below: HashMap<Option<CategoryId>, Vec<CategoryView>> = HashMap::new();
+    let top = flat.first().and_then(|category| category.parent_id);
     for mut category in flat.into_iter().rev() {
-        let (mut children, others): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|other| other.parent_id == Some(category.id));
-        children.reverse();
-        category.children = Some(children);
-        open = others;
-        open.push(category);
+        category.children = Some(in_order(below.remove(&Some(category.id))));
+        below.entry(category.parent_id).or_default().push(category);
     }
-    open.reverse();
-    open
+    in_order(below.remove(&top))
+}
+
+fn in_order(from_the_end: Option<Vec<CategoryView>>) -> Vec<CategoryView> {
+    let mut categories = from_the_end.unwrap_or_default();
+    categories.reverse();
+    categories
 }
 
 /// A category by its id or slug.
@@ -109,7 +109,7 @@ pub(super) async fn get(app: &App, name: &str) -> Result<Named> {
     let flat: Vec<CategoryView> = store::tree(&mut connection).await?.into_iter().map(CategoryView::from).collect();
     let id = name.parse::<CategoryId>().ok();
     let Some(place) = flat.iter().position(|category| Some(category.id) == id || category.slug == name) else {
-        let successor = slugs::successor_of_category(&mut connection, name).await?;
+        let successor = slug_store::successor_of_category(&mut connection, name).await?;
         return successor.map(Named::Moved).ok_or(Error::NotFound("The category"));
     };
     let mut above = Vec::new();
@@ -144,17 +144,10 @@ pub(super) async fn create(
     new: &NewCategory,
     key: Option<idempotency::Request>,
 ) -> Result<Keyed> {
-    let mut tries = 1;
-    loop {
-        match try_to_create(app, actor, meta, new, key.as_ref()).await {
-            Err(Error::Conflict { details, .. })
-                if new.slug.is_none() && tries < TRIES && details.iter().any(|fault| fault.field == "slug") =>
-            {
-                tries += 1;
-            }
-            done => return done,
-        }
-    }
+    let answer = slugs::with_made(new.slug.is_none(), || try_to_create(app, actor, meta, new, key.as_ref())).await?;
+    // Its slug may have led lists to another category before.
+    app.product_cache.clear().await;
+    Ok(answer)
 }
 
 async fn try_to_create(
@@ -164,7 +157,7 @@ async fn try_to_create(
     new: &NewCategory,
     key: Option<&idempotency::Request>,
 ) -> Result<Keyed> {
-    let mut tx = match keyed::begin(app, key, app.clock.now()).await? {
+    let mut tx = match keyed::begin(&app.db, key, app.clock.now()).await? {
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
     };
@@ -181,21 +174,7 @@ async fn create_in(
 ) -> Result<Keyed> {
     let (id, now) = (CategoryId::new(), app.clock.now());
     store::lock_tree(tx).await?;
-    let slug = match &new.slug {
-        Some(slug) => slug.clone(),
-        None => {
-            let base = slugify(&new.name);
-            if base.is_empty() {
-                return Err(Error::field(
-                    "slug",
-                    "is required, because the name has no letter from a to z and no digit",
-                ));
-            }
-            slugs::free_of_categories(tx, &base, RESERVED_CATEGORIES.contains(&base.as_str()))
-                .await?
-                .ok_or_else(|| Error::conflict("Too many categories have this name. Choose a slug."))?
-        }
-    };
+    let slug = slugs::chosen_or_made(tx, Of::Categories, new.slug.as_deref(), &new.name).await?;
     store::insert(tx, id, new.parent_id, &new.name, &slug, now).await.map_err(refusal)?;
     let category = find(&store::tree(tx).await?, id)?;
     let answer = keyed::answer(tx, key, 201, CategoryData { category }, now).await?;
@@ -223,8 +202,8 @@ pub(super) async fn update(
     let deed = Deed { actor, meta, action: "category.update", id: Some(id) };
     record(&mut tx, app, deed, Some(old), Some(new)).await?;
     tx.commit().await?;
-    if before.name != after.name || before.slug != after.slug {
-        // Every answer of a product tells the name of its category.
+    if before.name != after.name || before.slug != after.slug || before.parent_id != after.parent_id {
+        // Every answer of a product tells the name of its category, and lists of a category have what is below it.
         app.product_cache.clear().await;
     }
     Ok(after)
@@ -259,7 +238,8 @@ pub(super) async fn set_order(
     Ok(rows.into_iter().map(CategoryView::from).collect())
 }
 
-/// Removes a category. What is in it goes to `move_to`; without one, it must be empty.
+/// Removes a category. What is in it goes to `move_to`; without one, it must be empty. Many products go there in steps, each of which
+/// lasts: whoever is interrupted finds the rest in the category, and goes on by doing the same again.
 pub(super) async fn delete(
     app: &App,
     actor: &Identity,
@@ -267,36 +247,57 @@ pub(super) async fn delete(
     (id, version): (CategoryId, Option<i32>),
     move_to: Option<CategoryId>,
 ) -> Result<()> {
-    let mut tx = app.db.begin().await?;
-    store::lock_tree(&mut tx).await?;
-    let rows = store::tree(&mut tx).await?;
-    let category = find(&rows, id)?;
-    if version.is_some_and(|version| version != category.version) {
-        return Err(stale());
+    loop {
+        let mut tx = app.db.begin().await?;
+        store::lock_tree(&mut tx).await?;
+        let rows = store::tree(&mut tx).await?;
+        let category = find(&rows, id)?;
+        if version.is_some_and(|version| version != category.version) {
+            return Err(stale());
+        }
+        let mut moved = Vec::new();
+        if let Some(to) = move_to {
+            check_destination(&rows, id, to)?;
+            // First, because it may be refused: then nothing has moved.
+            store::move_children(&mut tx, id, to).await.map_err(too_deep)?;
+            moved = store::move_products(&mut tx, id, to, STEP, app.clock.now()).await?;
+        }
+        let is_step = i64::try_from(moved.len()).is_ok_and(|count| count == STEP);
+        let after = move_to.map(|to| json!({"movedTo": to, "products": moved.len()}));
+        if is_step {
+            let deed = Deed { actor, meta, action: "category.move_products", id: Some(id) };
+            record(&mut tx, app, deed, None, after).await?;
+        } else {
+            remove(&mut tx, &rows, id, move_to).await?;
+            let deed = Deed { actor, meta, action: "category.delete", id: Some(id) };
+            record(&mut tx, app, deed, Some(json!(category)), after).await?;
+        }
+        tx.commit().await?;
+        // What is below it may have moved as well, and with it the lists of both.
+        app.product_cache.clear().await;
+        if !is_step {
+            return Ok(());
+        }
     }
-    let mut products = Vec::new();
+}
+
+/// Removes a category whose products are gone already, or that must be empty.
+async fn remove(
+    tx: &mut PgConnection,
+    rows: &[CategoryRow],
+    id: CategoryId,
+    move_to: Option<CategoryId>,
+) -> Result<()> {
     if let Some(to) = move_to {
-        check_destination(&rows, id, to)?;
-        products = store::move_content(&mut tx, id, to, app.clock.now()).await.map_err(too_deep)?;
-        slugs::inherit_of_category(&mut tx, id, to).await?;
-    } else if rows.iter().any(|row| row.parent_id == Some(id)) || store::has_products(&mut tx, id).await? {
+        slug_store::inherit_of_category(tx, id, to).await?;
+    } else if rows.iter().any(|row| row.parent_id == Some(id)) || store::has_products(tx, id).await? {
         return Err(in_use());
     }
-    store::delete(&mut tx, id).await.map_err(|error| match violated_constraint(&error) {
+    store::delete(tx, id).await.map_err(|error| match violated_constraint(&error) {
         // Somebody has put something into it meanwhile.
         Some("products_category_id_fkey" | "categories_parent_id_fkey") => in_use(),
         _ => error.into(),
-    })?;
-    let after = move_to.map(|to| json!({"movedTo": to, "products": products.len()}));
-    let deed = Deed { actor, meta, action: "category.delete", id: Some(id) };
-    record(&mut tx, app, deed, Some(json!(category)), after).await?;
-    tx.commit().await?;
-    if products.len() > FORGET_EACH {
-        app.product_cache.clear().await;
-    } else {
-        app.product_cache.forget(&products).await;
-    }
-    Ok(())
+    })
 }
 
 /// What is below a category cannot go below itself.

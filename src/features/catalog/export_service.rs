@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::Stream;
 use serde_json::value::RawValue;
 
-use super::import::{Record, RecordCategory, RecordVariant, RecordWriter};
+use super::import::{Record, RecordCategory, RecordImage, RecordVariant, RecordWriter};
 use super::store::export::{self, ExportRow};
 use super::store::import::{self as import_store, CategoryNode};
 use crate::app::App;
@@ -135,13 +135,15 @@ fn record(
         is_featured: row.is_featured,
         is_limited: row.is_limited,
         is_active: row.is_active,
+        restore: false,
         metadata: Some(RawValue::from_string(row.metadata).map_err(Error::internal)?),
-        images: {
-            let mut images = row.images.0;
-            // Another shop can fetch them from there.
-            images.iter_mut().for_each(|image| image.url = absolute_url(&image.url, base));
-            images
-        },
+        // Another shop can fetch them from there.
+        images: row
+            .images
+            .0
+            .into_iter()
+            .map(|image| RecordImage { url: absolute_url(&image.url, base), alt: image.alt, r#type: image.kind })
+            .collect(),
         variants: row
             .variants
             .0
@@ -154,7 +156,7 @@ fn record(
                 barcode: variant.barcode,
                 weight: variant.weight_grams,
                 image: variant.image_url.map(|url| absolute_url(&url, base)),
-                stock: stock.get(&variant.id).copied().unwrap_or_default(),
+                stock: Some(stock.get(&variant.id).copied().unwrap_or_default()),
             })
             .collect(),
     })

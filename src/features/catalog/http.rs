@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::service::{self, Named, ProductData};
 use crate::app::App;
 use crate::platform::error::Result;
-use crate::platform::http::layers::is_known;
+use crate::platform::http::tags::is_known;
 use crate::platform::http::{Envelope, ErrorEnvelope, PathName};
 
 /// Get a product

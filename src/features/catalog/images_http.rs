@@ -2,16 +2,22 @@
 
 use axum::extract::State;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::admin_http::StaffProductData;
+use super::images_model::ImageType;
 use super::images_service::{self as service, Change, Source};
-use super::model::ImageType;
 use super::rules::is_image_url;
 use super::service::ProductData;
+use super::staff_service::{self, Deed};
 use crate::app::App;
 use crate::features::auth::Identity;
-use crate::platform::error::{Error, FieldError};
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, PathIds, RequestMeta, created, ok};
+use crate::flows::fetch_images;
+use crate::platform::error::{Error, FieldError, Result};
+use crate::platform::http::keyed::{self, Keyed};
+use crate::platform::http::{
+    Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, PathIds, Query, RequestMeta, ok,
+};
 use crate::platform::ids::{AssetId, ImageId, ProductId};
 use crate::platform::text::Text;
 
@@ -27,8 +33,11 @@ pub(super) struct AddImage {
     /// What it shows; the library's words when left out.
     #[schema(value_type = Option<String>, max_length = 300)]
     alt: Option<Text<0, 300>>,
-    /// The first picture is `main` and the others `detail` when left out.
+    /// The first picture of a product is its `main` one, and no other is. One that is added as `main` becomes the first;
+    /// others are `detail` when left out.
     r#type: Option<ImageType>,
+    /// The product's version that this is based on; refused with 409 when it is not the current one.
+    version: Option<i32>,
 }
 
 /// A change of a picture. Fields that are left out stay as they are.
@@ -37,7 +46,18 @@ pub(super) struct AddImage {
 pub(super) struct UpdateImage {
     #[schema(value_type = Option<String>, max_length = 300)]
     alt: Option<Text<0, 300>>,
+    /// `main` puts it first; the first picture can be nothing else.
     r#type: Option<ImageType>,
+    /// The product's version that this is based on; refused with 409 when it is not the current one.
+    version: Option<i32>,
+}
+
+/// The version that a removal is based on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RemoveImage {
+    /// The product's; refused with 409 when it is not the current one.
+    version: Option<i32>,
 }
 
 /// All pictures of the product in their new order.
@@ -47,28 +67,37 @@ pub(super) struct OrderImages {
     /// Each picture's id, once.
     #[schema(max_items = 250)]
     images: Vec<ImageId>,
+    /// The product's version that this is based on; refused with 409 when it is not the current one.
+    version: Option<i32>,
 }
 
 /// Add a picture to a product
 ///
-/// It comes last. A product has at most ten.
+/// It comes last, unless it is the `main` one. A product has at most ten.
 #[utoipa::path(post, path = "/products/{product}/images", tag = "Catalogue, staff",
-    security(("bearer" = ["manage_catalog"])), params(("product" = ProductId, Path)), request_body = AddImage, responses(
+    security(("bearer" = ["manage_catalog"])),
+    params(("product" = ProductId, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
+    request_body = AddImage, responses(
     (status = 201, body = Envelope<ProductData>),
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "The product has ten pictures"),
+    (status = 409, body = ErrorEnvelope, description = "The product has ten pictures, the version is not the current one, or the same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn add_image(
     State(app): State<App>,
     identity: Identity,
     PathId(product): PathId<ProductId>,
     meta: RequestMeta,
+    IdempotencyHeader(key): IdempotencyHeader,
     body: Body<AddImage>,
-) -> Answer<ProductData> {
-    let AddImage { asset_id, url, alt, r#type: kind } = body.value;
+) -> Result<Keyed> {
+    let key =
+        keyed::key(key, identity.user_id, "POST /products/{product}/images", &product.to_string(), &body.fingerprint);
+    let AddImage { asset_id, url, alt, r#type: kind, version } = body.value;
     let source = match (asset_id, url.map(Text::into_string)) {
         (Some(id), None) => Source::Asset(id),
         (None, Some(url)) if is_image_url(&url) => Source::Url(url),
@@ -79,8 +108,8 @@ pub(super) async fn add_image(
         }
     };
     let change = Change::Add { source, alt: alt.map(Text::into_string), kind };
-    let product = service::change(&app, &identity, &meta, product, change).await?;
-    Ok(created(ProductData { product }))
+    let deed = Deed { actor: &identity, meta: &meta, action: "product.add_image", id: product };
+    service::change_once(&app, deed, version, change, key).await
 }
 
 /// Put the pictures of a product in order
@@ -92,6 +121,7 @@ pub(super) async fn add_image(
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "The version is not the current one"),
 ))]
 pub(super) async fn order_images(
     State(app): State<App>,
@@ -104,7 +134,8 @@ pub(super) async fn order_images(
     if body.value.images.len() > 250 {
         return Err(Error::field("images", "must be at most 250"));
     }
-    let product = service::change(&app, &identity, &meta, product, Change::Order(body.value.images)).await?;
+    let deed = Deed { actor: &identity, meta: &meta, action: "product.order_images", id: product };
+    let product = service::change(&app, deed, body.value.version, Change::Order(body.value.images)).await?;
     Ok(ok(ProductData { product }))
 }
 
@@ -117,6 +148,7 @@ pub(super) async fn order_images(
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "The version is not the current one"),
 ))]
 pub(super) async fn update_image(
     State(app): State<App>,
@@ -125,29 +157,79 @@ pub(super) async fn update_image(
     meta: RequestMeta,
     body: Body<UpdateImage>,
 ) -> Answer<ProductData> {
-    let UpdateImage { alt, r#type: kind } = body.value;
+    let UpdateImage { alt, r#type: kind, version } = body.value;
     let change = Change::Describe { image, alt: alt.map(Text::into_string), kind };
-    let product = service::change(&app, &identity, &meta, product, change).await?;
+    let deed = Deed { actor: &identity, meta: &meta, action: "product.update_image", id: product };
+    let product = service::change(&app, deed, version, change).await?;
     Ok(ok(ProductData { product }))
 }
 
 /// Take a picture off a product
 ///
-/// One of the library stays there.
+/// One of the library stays there. When the main one goes, the next is the main one.
 #[utoipa::path(delete, path = "/products/{product}/images/{image}", tag = "Catalogue, staff",
     security(("bearer" = ["manage_catalog"])),
-    params(("product" = ProductId, Path), ("image" = ImageId, Path)), responses(
+    params(("product" = ProductId, Path), ("image" = ImageId, Path), RemoveImage), responses(
     (status = 200, body = Envelope<ProductData>),
+    (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "The version is not the current one"),
 ))]
 pub(super) async fn remove_image(
     State(app): State<App>,
     identity: Identity,
     PathIds(product, image): PathIds<ProductId, ImageId>,
+    Query(which): Query<RemoveImage>,
     meta: RequestMeta,
 ) -> Answer<ProductData> {
-    let product = service::change(&app, &identity, &meta, product, Change::Remove(image)).await?;
+    let deed = Deed { actor: &identity, meta: &meta, action: "product.remove_image", id: product };
+    let product = service::change(&app, deed, which.version, Change::Remove(image)).await?;
     Ok(ok(ProductData { product }))
+}
+
+/// Fetch a picture again
+///
+/// One of an import that could not be had. It is tried in the background, from the start.
+#[utoipa::path(post, path = "/products/{product}/images/{image}/fetch", tag = "Catalogue, staff",
+    security(("bearer" = ["manage_catalog"])),
+    params(("product" = ProductId, Path), ("image" = ImageId, Path)), responses(
+    (status = 200, body = Envelope<StaffProductData>),
+    (status = 400, body = ErrorEnvelope),
+    (status = 401, body = ErrorEnvelope),
+    (status = 403, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "It has not failed"),
+))]
+pub(super) async fn fetch_image(
+    State(app): State<App>,
+    identity: Identity,
+    PathIds(product, image): PathIds<ProductId, ImageId>,
+    meta: RequestMeta,
+) -> Answer<StaffProductData> {
+    fetch_images::retry(&app, &identity, &meta, product, Some(image)).await?;
+    Ok(ok(StaffProductData { product: staff_service::get(&app, product).await? }))
+}
+
+/// Fetch a product's pictures again
+///
+/// All of an import that could not be had. They are tried in the background, from the start.
+#[utoipa::path(post, path = "/products/{product}/images/fetch", tag = "Catalogue, staff",
+    security(("bearer" = ["manage_catalog"])), params(("product" = ProductId, Path)), responses(
+    (status = 200, body = Envelope<StaffProductData>),
+    (status = 400, body = ErrorEnvelope),
+    (status = 401, body = ErrorEnvelope),
+    (status = 403, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "None has failed"),
+))]
+pub(super) async fn fetch_images(
+    State(app): State<App>,
+    identity: Identity,
+    PathId(product): PathId<ProductId>,
+    meta: RequestMeta,
+) -> Answer<StaffProductData> {
+    fetch_images::retry(&app, &identity, &meta, product, None).await?;
+    Ok(ok(StaffProductData { product: staff_service::get(&app, product).await? }))
 }

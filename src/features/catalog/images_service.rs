@@ -1,17 +1,19 @@
 //! The pictures of a product.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::model::{ImageType, Listed, ProductView};
-use super::staff_service::{Deed, record};
+use super::images_model::ImageType;
+use super::model::{Listed, ProductView};
+use super::service::ProductData;
+use super::staff_service::{Deed, record, stale};
 use super::store::find;
 use super::store::images::{self, Picture};
 use crate::app::App;
-use crate::features::auth::Identity;
 use crate::features::media::{self, MAX_IMAGES};
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
-use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::idempotency;
 use crate::platform::ids::{AssetId, ImageId, ProductId};
 
 /// Where a picture comes from.
@@ -23,10 +25,10 @@ pub(super) enum Source {
     Url(String),
 }
 
-/// One change of a product's pictures.
+/// One change of a product's pictures. The first picture is the main one: whatever becomes main becomes first.
 #[derive(Debug)]
 pub(super) enum Change {
-    /// Adds one at the end.
+    /// Adds one at the end, or, as the main one, before all others.
     Add { source: Source, alt: Option<String>, kind: Option<ImageType> },
     /// Changes what is said of one.
     Describe { image: ImageId, alt: Option<String>, kind: Option<ImageType> },
@@ -36,41 +38,69 @@ pub(super) enum Change {
     Order(Vec<ImageId>),
 }
 
-impl Change {
-    fn action(&self) -> &'static str {
-        match self {
-            Self::Add { .. } => "product.add_image",
-            Self::Describe { .. } => "product.update_image",
-            Self::Remove(_) => "product.remove_image",
-            Self::Order(_) => "product.order_images",
-        }
-    }
+/// A change that was made and is not on record yet.
+struct Changed {
+    before: Value,
+    after: Value,
+    product: ProductView,
 }
 
-/// Changes a product's pictures, and with them its version.
-pub(super) async fn change(
-    app: &App,
-    actor: &Identity,
-    meta: &RequestMeta,
-    product: ProductId,
-    change: Change,
-) -> Result<ProductView> {
+/// Changes a product's pictures, and with them its version. With a version, only if it is the current one.
+pub(super) async fn change(app: &App, deed: Deed<'_>, version: Option<i32>, change: Change) -> Result<ProductView> {
     let mut tx = app.db.begin().await?;
-    if !images::touch(&mut tx, product, app.clock.now()).await? {
-        return Err(Error::NotFound("The product"));
-    }
-    let read =
-        async |c: &mut PgConnection| find(c, Some(product), "", true).await?.ok_or(Error::NotFound("The product"));
-    let before = read(&mut tx).await?;
-    let action = change.action();
-    apply(&mut tx, app, &before, product, change).await?;
-    let after = read(&mut tx).await?;
-    let pictures = |row: &Listed| Some(json!({ "images": &row.images.0 }));
-    let deed = Deed { actor, meta, action, id: product };
-    record(&mut tx, app, deed, pictures(&before), pictures(&after)).await?;
+    let Changed { before, after, product } = change_in(&mut tx, app, deed.id, version, change).await?;
+    record(&mut tx, app, deed, Some(before), Some(after)).await?;
     tx.commit().await?;
-    app.product_cache.forget(&[product]).await;
-    Ok(ProductView::new(after, &app.config.public_url(), &app.media))
+    app.product_cache.forget(&[deed.id]).await;
+    Ok(product)
+}
+
+/// The same for a change that creates something, once for each key.
+pub(super) async fn change_once(
+    app: &App,
+    deed: Deed<'_>,
+    version: Option<i32>,
+    change: Change,
+    key: Option<idempotency::Request>,
+) -> Result<Keyed> {
+    let now = app.clock.now();
+    let mut tx = match keyed::begin(&app.db, key.as_ref(), now).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = async {
+        let Changed { before, after, product } = change_in(&mut tx, app, deed.id, version, change).await?;
+        let answer = keyed::answer(&mut tx, key.as_ref(), 201, ProductData { product }, now).await?;
+        record(&mut tx, app, deed, Some(before), Some(after)).await?;
+        Ok(answer)
+    };
+    let done = done.await;
+    let answer = keyed::end(tx, done).await?;
+    app.product_cache.forget(&[deed.id]).await;
+    Ok(answer)
+}
+
+async fn change_in(
+    tx: &mut PgConnection,
+    app: &App,
+    id: ProductId,
+    version: Option<i32>,
+    change: Change,
+) -> Result<Changed> {
+    let current = images::touch(tx, id, app.clock.now()).await?.ok_or(Error::NotFound("The product"))?;
+    if version.is_some_and(|version| version != current) {
+        return Err(stale());
+    }
+    let read = async |c: &mut PgConnection| find(c, Some(id), "", true).await?.ok_or(Error::NotFound("The product"));
+    let pictures = |row: &Listed| json!({ "images": &row.images.0 });
+    let before = read(tx).await?;
+    apply(tx, app, &before, id, change).await?;
+    let after = read(tx).await?;
+    Ok(Changed {
+        before: pictures(&before),
+        after: pictures(&after),
+        product: ProductView::for_staff(after, &app.config.public_url(), &app.media),
+    })
 }
 
 async fn apply(tx: &mut PgConnection, app: &App, before: &Listed, product: ProductId, change: Change) -> Result<()> {
@@ -88,14 +118,30 @@ async fn apply(tx: &mut PgConnection, app: &App, before: &Listed, product: Produ
                 }
             };
             let alt = alt.unwrap_or(own_alt);
-            let default = if before.images.is_empty() { ImageType::Main } else { ImageType::Detail };
-            let picture = Picture { url: &url, alt: &alt, kind: kind.unwrap_or(default).as_str(), asset };
-            images::add(tx, product, &picture).await.map_err(refusal)
+            let is_first = before.images.is_empty() || kind == Some(ImageType::Main);
+            let kind = if is_first { ImageType::Main } else { kind.unwrap_or(ImageType::Detail) };
+            let picture = Picture { url: &url, alt: &alt, kind: kind.as_str(), asset };
+            images::add(tx, product, &picture, is_first).await.map_err(refusal)
         }
         Change::Describe { image, alt, kind } => {
+            let place = before.images.iter().position(|known| known.id == image).ok_or(missing)?;
+            match (place, kind) {
+                (0, Some(kind)) if kind != ImageType::Main => {
+                    return Err(Error::field(
+                        "type",
+                        "must be main, as it is the first picture; put another one first",
+                    ));
+                }
+                (1.., Some(ImageType::Main)) => {
+                    let mut order: Vec<ImageId> = before.images.iter().map(|known| known.id).collect();
+                    order[..=place].rotate_right(1);
+                    images::order(tx, product, &order).await.map_err(refusal)?;
+                }
+                _ => {}
+            }
             let kind = kind.map(ImageType::as_str);
-            let known = images::describe(tx, product, image, alt.as_deref(), kind).await.map_err(refusal)?;
-            if known { Ok(()) } else { Err(missing) }
+            images::describe(tx, product, image, alt.as_deref(), kind).await.map_err(refusal)?;
+            Ok(())
         }
         Change::Remove(image) => {
             if images::remove(tx, product, image).await.map_err(refusal)? {

@@ -1,24 +1,24 @@
-//! Imports and exports of products, for staff.
+//! Imports of products, for staff.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::export_service::{self, ExportFormat};
-use super::import::{RowProblem, Severity, record_csv};
+use super::export_http::file;
 use super::import_service::KEPT_PROBLEMS;
+use super::import_view::{ImportData, ImportView, PicturesView, ProblemView, word};
 use super::imports_service::{self as service, Upload, UploadDetails};
-use super::store::runs::ImportRun;
 use crate::app::App;
 use crate::features::auth::Identity;
+use crate::platform::csv::{protect, table};
 use crate::platform::error::{Error, Result};
-use crate::platform::http::{Answer, Envelope, ErrorEnvelope, PathId, Query, RequestMeta, created, ok};
-use crate::platform::ids::{ImportId, UserId};
+use crate::platform::http::keyed::Keyed;
+use crate::platform::http::{Answer, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, Query, RequestMeta, ok};
+use crate::platform::ids::ImportId;
 use crate::platform::page::PageQuery;
 
 /// Problems that an import's answer has; its report has more.
@@ -65,98 +65,6 @@ pub(super) struct ImportForm {
     dry_run: Option<bool>,
 }
 
-/// An import.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ImportView {
-    id: ImportId,
-    /// queued, running, completed, failed or cancelled.
-    status: String,
-    file_name: String,
-    format: Option<String>,
-    dry_run: bool,
-    bytes: i64,
-    /// Per cent of the file.
-    progress: i64,
-    /// Rows read so far.
-    rows: i64,
-    created: i64,
-    updated: i64,
-    unchanged: i64,
-    /// Products that were left out because of errors.
-    refused: i64,
-    variants: i64,
-    images: i64,
-    /// How many problems were found, warnings among them.
-    problem_count: i64,
-    /// Why the file could not be read.
-    failure: Option<String>,
-    created_by: Option<UserId>,
-    created_at: DateTime<Utc>,
-    started_at: Option<DateTime<Utc>>,
-    finished_at: Option<DateTime<Utc>>,
-}
-
-impl From<ImportRun> for ImportView {
-    fn from(run: ImportRun) -> Self {
-        Self {
-            id: run.id,
-            status: run.status,
-            file_name: run.file_name,
-            format: run.format,
-            dry_run: run.dry_run,
-            bytes: run.bytes,
-            progress: run.bytes_done.saturating_mul(100).checked_div(run.bytes).unwrap_or(0).min(100),
-            rows: run.rows_done,
-            created: run.created,
-            updated: run.updated,
-            unchanged: run.unchanged,
-            refused: run.refused,
-            variants: run.variants,
-            images: run.images,
-            problem_count: run.problems,
-            failure: run.failure,
-            created_by: run.created_by,
-            created_at: run.created_at,
-            started_at: run.started_at,
-            finished_at: run.finished_at,
-        }
-    }
-}
-
-/// Something wrong in a file.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ProblemView {
-    /// As a spreadsheet numbers rows: the headings are row 1.
-    row: u64,
-    /// The column's heading.
-    column: Option<String>,
-    /// `error`: the product was left out. `warning`: it was not.
-    severity: &'static str,
-    message: String,
-}
-
-impl From<RowProblem> for ProblemView {
-    fn from(problem: RowProblem) -> Self {
-        let RowProblem { row, column, message, .. } = problem;
-        Self { row, column, severity: word(problem.severity), message }
-    }
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ImportData {
-    import: ImportView,
-    /// The first hundred.
-    problems: Vec<ProblemView>,
-}
-
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImportsData {
     imports: Vec<ImportView>,
@@ -165,24 +73,30 @@ pub(super) struct ImportsData {
 /// Import products from a file
 ///
 /// The file is the body itself, or the field `file` of a form. It is imported in the background: ask for the import to see
-/// how far it is. A product with an error is left out, the others are taken; the same file again changes nothing.
+/// how far it is. A product with an error is left out, the others are taken; the same file again changes nothing. Send an
+/// `Idempotency-Key`: a repeated request with the same key and file gets the first answer, and no second import.
 #[utoipa::path(post, path = "/admin/imports", tag = "Catalogue, staff", security(("bearer" = ["manage_catalog"])),
-    params(CreateImport), request_body(content(
+    params(CreateImport,
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
+    request_body(content(
         (ImportForm = "multipart/form-data"), (String = "text/csv"), (String = "application/x-ndjson"))), responses(
     (status = 201, body = Envelope<ImportData>),
     (status = 400, body = ErrorEnvelope, description = "It is no file of products"),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
-    (status = 413, body = ErrorEnvelope),
-    (status = 415, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "The same key is still running, or the file took so long that its beginning was forgotten"),
+    (status = 413, body = ErrorEnvelope, description = "The file is larger than this shop takes"),
+    (status = 415, body = ErrorEnvelope, description = "The body is neither a file nor a form with one"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used with another file"),
 ))]
 pub(super) async fn create_import(
     State(app): State<App>,
     identity: Identity,
     meta: RequestMeta,
+    IdempotencyHeader(key): IdempotencyHeader,
     Query(which): Query<CreateImport>,
     request: Request,
-) -> Answer<ImportData> {
+) -> Result<Keyed> {
     let mut details = UploadDetails { dry_run: which.dry_run.unwrap_or(false), ..UploadDetails::default() };
     set_format(&mut details, which.format.as_deref().unwrap_or_default())?;
     let mime = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -209,16 +123,12 @@ pub(super) async fn create_import(
     };
     let id = upload.id();
     let finished = match received {
-        Ok(()) => upload.finish(&identity, &meta, &details).await,
+        Ok(()) => upload.finish(&identity, &meta, &details, key).await,
         Err(error) => Err(error),
     };
-    match finished {
-        Ok(run) => Ok(created(ImportData { import: run.into(), problems: Vec::new() })),
-        Err(error) => {
-            service::abandon(&app, id).await?;
-            Err(error)
-        }
-    }
+    // A file whose import was begun is not forgotten; one that failed or came a second time is.
+    service::abandon(&app, id).await?;
+    finished
 }
 
 fn broken() -> Error {
@@ -312,7 +222,8 @@ pub(super) async fn list_imports(State(app): State<App>, Query(page): Query<Page
 pub(super) async fn get_import(State(app): State<App>, PathId(id): PathId<ImportId>) -> Answer<ImportData> {
     let (run, problems) = service::find(&app, id, SHOWN_PROBLEMS).await?;
     let problems = problems.into_iter().map(ProblemView::from).collect();
-    Ok(ok(ImportData { import: run.into(), problems }))
+    let (waiting, failed) = service::unfetched_pictures(&app).await?;
+    Ok(ok(ImportData { import: run.into(), problems, pictures: Some(PicturesView { waiting, failed }) }))
 }
 
 /// The problems of an import as CSV
@@ -329,9 +240,9 @@ pub(super) async fn get_import_report(State(app): State<App>, PathId(id): PathId
     let (_, problems) = service::find(&app, id, KEPT_PROBLEMS).await?;
     let rows = problems.iter().map(|problem| {
         let column = problem.column.as_deref().unwrap_or_default();
-        [&problem.row.to_string(), column, word(problem.severity), &problem.message].map(record_csv::protect)
+        [&problem.row.to_string(), column, word(problem.severity), &problem.message].map(protect)
     });
-    let csv = record_csv::table(["Row", "Column", "Severity", "Message"], rows).map_err(Error::internal)?;
+    let csv = table(Some(["Row", "Column", "Severity", "Message"]), rows).map_err(Error::internal)?;
     Ok(file("text/csv; charset=utf-8", &format!("import-{id}.csv"), Body::from(csv)))
 }
 
@@ -353,45 +264,5 @@ pub(super) async fn cancel_import(
     PathId(id): PathId<ImportId>,
 ) -> Answer<ImportData> {
     let run = service::cancel(&app, &identity, &meta, id).await?;
-    Ok(ok(ImportData { import: run.into(), problems: Vec::new() }))
-}
-
-/// Which form.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ExportProducts {
-    /// csv or jsonl; csv when left out.
-    format: Option<String>,
-}
-
-/// Export all products
-///
-/// In AGAPE's own form, which an import reads again to the letter. Removed products are left out.
-#[utoipa::path(get, path = "/admin/exports/products", tag = "Catalogue, staff",
-    security(("bearer" = ["manage_catalog"])), params(ExportProducts), responses(
-    (status = 200, content((String = "text/csv"), (String = "application/x-ndjson"))),
-    (status = 400, body = ErrorEnvelope),
-    (status = 401, body = ErrorEnvelope),
-    (status = 403, body = ErrorEnvelope),
-))]
-pub(super) async fn export_products(
-    State(app): State<App>,
-    identity: Identity,
-    meta: RequestMeta,
-    Query(which): Query<ExportProducts>,
-) -> Result<Response> {
-    let format = which.format.as_deref().filter(|format| !format.is_empty()).unwrap_or("csv");
-    let format: ExportFormat = format.parse().map_err(|message: String| Error::field("format", message))?;
-    let mime = match format {
-        ExportFormat::Csv => "text/csv; charset=utf-8",
-        ExportFormat::Jsonl => "application/x-ndjson",
-    };
-    export_service::record_export(&app, Some(&identity), &meta, format).await?;
-    let name = format!("products-{}.{}", app.clock.now().format("%Y-%m-%d"), format.as_str());
-    Ok(file(mime, &name, Body::from_stream(export_service::export(app, format))))
-}
-
-fn file(mime: &'static str, name: &str, body: Body) -> Response {
-    let disposition = format!("attachment; filename=\"{name}\"");
-    ([(CONTENT_TYPE, mime.to_owned()), (CONTENT_DISPOSITION, disposition)], body).into_response()
+    Ok(ok(run.into()))
 }

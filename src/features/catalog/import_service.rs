@@ -1,17 +1,17 @@
 //! Stores what a product file says, in batches. A batch is one transaction, so a run that is cut off leaves whole
 //! products behind, and the next run of the same file skips them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 
-use super::import::{self, Format, Options, ProductGroup, RowProblem, Severity, Source};
-use super::import_batch::{self, Outcome};
-use super::rules::RESERVED_PRODUCTS;
+use super::import::{self, Format, ImportedProduct, Options, ProductGroup, RowProblem, Severity, Source};
+use super::import_batch::{self, Done, Outcome};
 use super::store;
 use crate::app::App;
 use crate::features::audit;
-use crate::features::media::MAX_IMAGES;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::ids::{ImportId, ProductId};
@@ -22,6 +22,9 @@ pub(super) const KEPT_PROBLEMS: usize = 1_000;
 /// A batch is written when it has this many products or variants.
 const BATCH_PRODUCTS: usize = 200;
 const BATCH_VARIANTS: usize = 1_000;
+
+/// Variants of a file of which a report says that their stock was not taken over. All are counted.
+const TOLD_STOCK: u64 = 20;
 
 /// Decimals of the shop's amounts.
 const EXPONENT: u32 = 2;
@@ -53,6 +56,10 @@ pub struct ImportReport {
     pub variants: u64,
     /// Pictures of the products that were taken.
     pub images: u64,
+    /// Variants of which the file counts another stock than the shop, whose count was kept.
+    pub stock_kept: u64,
+    /// Whether the import was told to stop before the end of the file.
+    pub stopped: bool,
     /// What was found in the file, in the order of its products; the first thousand.
     pub problems: Vec<RowProblem>,
     /// How many more were found.
@@ -67,6 +74,7 @@ impl ImportReport {
         self.refused += other.refused;
         self.variants += other.variants;
         self.images += other.images;
+        self.stock_kept += other.stock_kept;
         self.problems_left_out += other.problems_left_out;
         for problem in other.problems {
             if self.problems.len() < KEPT_PROBLEMS {
@@ -100,11 +108,30 @@ pub async fn import_products<S: Source>(
     app: &App,
     source: &S,
     settings: ImportSettings,
+    progress: impl FnMut(Progress),
+) -> anyhow::Result<ImportReport> {
+    import_products_until(app, source, settings, &AtomicBool::new(false), progress).await
+}
+
+/// As [`import_products`], until `stop` is set: then the batch that is being stored is the last one, and the report says what
+/// was done.
+///
+/// # Errors
+/// As [`import_products`].
+pub async fn import_products_until<S: Source>(
+    app: &App,
+    source: &S,
+    settings: ImportSettings,
+    stop: &AtomicBool,
     mut progress: impl FnMut(Progress),
 ) -> anyhow::Result<ImportReport> {
     let mut products = import::read(source, &options(settings.format, app.clock.now()))?;
     let mut importer = Importer::new(app, settings.dry_run, None);
     while let Some(group) = products.next() {
+        if stop.load(Ordering::Relaxed) {
+            importer.report.stopped = true;
+            break;
+        }
         let read = Progress { rows: products.rows(), bytes: products.bytes() };
         match group {
             Ok(group) => {
@@ -118,7 +145,9 @@ pub async fn import_products<S: Source>(
             }
         }
     }
-    importer.flush().await?;
+    if !importer.report.stopped {
+        importer.flush().await?;
+    }
     let report = importer.report;
     if !settings.dry_run {
         let mut tx = app.db.begin().await?;
@@ -141,6 +170,7 @@ pub(super) fn counts(report: &ImportReport) -> serde_json::Value {
     json!({
         "created": report.created, "updated": report.updated, "unchanged": report.unchanged,
         "refused": report.refused, "variants": report.variants, "images": report.images,
+        "stockKept": report.stock_kept, "stopped": report.stopped,
     })
 }
 
@@ -161,6 +191,8 @@ pub(super) struct Run {
     pub(super) id: ImportId,
     /// Products that earlier batches dealt with.
     pub(super) done: i64,
+    /// Variants of theirs whose stock was not taken over.
+    pub(super) stock_kept: u64,
 }
 
 /// Takes the products of a file and writes them in batches.
@@ -189,34 +221,11 @@ impl<'a> Importer<'a> {
 
     /// Takes a product. `read` is how far the file was read for it.
     pub(super) async fn take(&mut self, mut group: ProductGroup, read: Progress) -> Result<Step> {
-        if let Some(product) = group.product.take_if(|product| RESERVED_PRODUCTS.contains(&product.handle.as_str())) {
-            group.problems.push(RowProblem {
-                row: product.row,
-                column: None,
-                severity: Severity::Error,
-                message: format!("“{}” is an address of the shop's own; give the product another", product.handle),
-            });
-        }
         if let Some(product) = &mut group.product {
             // What an export of this shop says is on this server.
             let urls = product.images.iter_mut().map(|image| &mut image.url);
             let of_variants = product.variants.iter_mut().filter_map(|variant| variant.image_url.as_mut());
             urls.chain(of_variants).for_each(|url| *url = self.app.media.stored_url(url));
-        }
-        if let Some(product) = &mut group.product
-            && product.images.len() > MAX_IMAGES
-        {
-            group.problems.push(RowProblem {
-                row: product.row,
-                column: None,
-                severity: Severity::Warning,
-                message: format!(
-                    "{} has {} pictures; the first {MAX_IMAGES} are kept",
-                    product.title,
-                    product.images.len()
-                ),
-            });
-            product.images.truncate(MAX_IMAGES);
         }
         self.variants += group.product.as_ref().map_or(0, |product| product.variants.len());
         self.pending.push(group);
@@ -258,34 +267,34 @@ impl<'a> Importer<'a> {
     async fn store(&self, groups: &[ProductGroup]) -> Result<Option<(ImportReport, Vec<ProductId>)>> {
         let products: Vec<_> = groups.iter().filter_map(|group| group.product.as_ref()).collect();
         let mut tx = self.app.db.begin().await?;
-        let outcomes = Box::pin(import_batch::write(self.app, &mut tx, &products)).await?;
+        let done = Box::pin(import_batch::write(self.app, &mut tx, &products)).await?;
         let (mut report, mut touched) = (ImportReport::default(), Vec::new());
-        let mut outcomes = outcomes.into_iter();
+        let mut done = done.into_iter();
         for group in groups {
             let mut problems = group.problems.clone();
-            let outcome = group.product.as_ref().and_then(|product| Some((product, outcomes.next()?)));
-            match outcome {
+            match group.product.as_ref().and_then(|product| Some((product, done.next()?))) {
                 None => report.refused += 1,
-                Some((product, Outcome::Refused(why))) => {
-                    report.refused += 1;
-                    problems.push(RowProblem {
-                        row: product.row,
-                        column: None,
-                        severity: Severity::Error,
-                        message: format!("{}: {why}", product.handle),
-                    });
-                }
-                Some((product, outcome)) => {
-                    match outcome {
-                        Outcome::Created => report.created += 1,
+                Some((product, done)) => {
+                    let told = self.stock_kept() + report.stock_kept;
+                    problems.extend(remarks(product, &done, TOLD_STOCK.saturating_sub(told)));
+                    match done.outcome {
+                        // Lists that are kept do not have it.
+                        Outcome::Created(id) => {
+                            report.created += 1;
+                            touched.push(id);
+                        }
                         Outcome::Updated(id) => {
                             report.updated += 1;
                             touched.push(id);
                         }
-                        _ => report.unchanged += 1,
+                        Outcome::Unchanged => report.unchanged += 1,
+                        Outcome::Refused(_) => report.refused += 1,
                     }
-                    report.variants += u64::try_from(product.variants.len()).map_err(Error::internal)?;
-                    report.images += u64::try_from(product.images.len()).map_err(Error::internal)?;
+                    if !matches!(done.outcome, Outcome::Refused(_)) {
+                        report.variants += u64::try_from(product.variants.len()).map_err(Error::internal)?;
+                        report.images += u64::try_from(product.images.len()).map_err(Error::internal)?;
+                        report.stock_kept += u64::try_from(done.other_stock.len()).map_err(Error::internal)?;
+                    }
                 }
             }
             report.add(ImportReport { problems, ..ImportReport::default() });
@@ -294,6 +303,7 @@ impl<'a> Importer<'a> {
             // Everything was tried, so that the report is true; nothing stays but the report.
             tx.rollback().await?;
             tx = self.app.db.begin().await?;
+            touched.clear();
         }
         if let Some(run) = self.run {
             let step = store::runs::Advance {
@@ -310,4 +320,33 @@ impl<'a> Importer<'a> {
         tx.commit().await?;
         Ok(Some((report, touched)))
     }
+
+    /// Variants so far whose stock was not taken over.
+    fn stock_kept(&self) -> u64 {
+        self.report.stock_kept + self.run.map_or(0, |run| run.stock_kept)
+    }
+}
+
+/// What a report says of a product that the database dealt with, `stock` lines at most about its stock.
+fn remarks(product: &ImportedProduct, done: &Done, stock: u64) -> Vec<RowProblem> {
+    let at = |row: u64, severity: Severity, message: String| RowProblem { row, column: None, severity, message };
+    let mut remarks = Vec::new();
+    if let Outcome::Refused(why) = &done.outcome {
+        remarks.push(at(product.row, Severity::Error, format!("{}: {why}", product.handle)));
+    } else if done.is_archived {
+        let message = format!(
+            "“{}” was removed from the shop. It stays removed; restore it there, or say TRUE under Restore in a file of \
+             AGAPE's own form.",
+            product.title
+        );
+        remarks.push(at(product.row, Severity::Warning, message));
+    }
+    for other in done.other_stock.iter().take(usize::try_from(stock).unwrap_or(usize::MAX)) {
+        let message = format!(
+            "{}: the file counts {}, the shop {}. The shop's count stays, which knows what was sold.",
+            other.sku, other.of_file, other.of_shop
+        );
+        remarks.push(at(other.row, Severity::Warning, message));
+    }
+    remarks
 }

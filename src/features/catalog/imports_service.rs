@@ -4,13 +4,18 @@ use sqlx::PgConnection;
 
 use super::import::{self, Format, RowProblem};
 use super::import_service::KEPT_PROBLEMS;
+use super::import_view::ImportData;
 use super::jobs::RunImport;
+use super::store::fetches;
 use super::store::runs::{self, ImportRun, NewRun};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::Identity;
+use crate::platform::crypto::Sha256;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::idempotency;
 use crate::platform::ids::ImportId;
 use crate::platform::jobs;
 use crate::platform::page::{Page, Pagination};
@@ -33,6 +38,8 @@ pub(super) struct Upload<'a> {
     /// The start of the file, which tells what it is.
     head: Vec<u8>,
     waiting: Vec<u8>,
+    /// Of the file, for the key of a repeated request.
+    hash: Sha256,
     chunks: i32,
     bytes: usize,
 }
@@ -42,7 +49,7 @@ impl<'a> Upload<'a> {
         let id = ImportId::new();
         let new = NewRun { id, user: actor.user_id, role: actor.role.as_str(), session: actor.session_id };
         runs::insert(&mut *app.db.acquire().await?, &new, app.clock.now()).await?;
-        Ok(Self { app, id, head: Vec::new(), waiting: Vec::new(), chunks: 0, bytes: 0 })
+        Ok(Self { app, id, head: Vec::new(), waiting: Vec::new(), hash: Sha256::default(), chunks: 0, bytes: 0 })
     }
 
     /// Takes the next bytes of the file.
@@ -52,6 +59,7 @@ impl<'a> Upload<'a> {
         if self.bytes > limit {
             return Err(Error::PayloadTooLarge { limit });
         }
+        self.hash.update(bytes);
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.waiting.len()));
             self.waiting.extend_from_slice(now);
@@ -78,31 +86,51 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
-    /// The file is whole: its import begins.
+    /// The file is whole: its import begins, unless the request was served before.
     pub(super) async fn finish(
         mut self,
         actor: &Identity,
         meta: &RequestMeta,
         details: &UploadDetails,
-    ) -> Result<ImportRun> {
+        key: Option<String>,
+    ) -> Result<Keyed> {
         self.store().await?;
         let format = import::check_head(&self.head, details.format)
             .map_err(|problem| Error::field("file", problem.to_string()))?;
+        // The same file in another form or under another boundary is the same request.
+        let about = format!("{}\0{:?}\0{}", details.file_name, details.format, details.dry_run);
+        let fingerprint = self.hash.clone().finish();
+        let key = keyed::key(key, actor.user_id, "POST /admin/imports", &about, &fingerprint);
+        let mut tx = match keyed::begin(&self.app.db, key.as_ref(), self.app.clock.now()).await? {
+            Begun::Given(answer) => return Ok(answer),
+            Begun::Open(tx) => tx,
+        };
+        let done = self.queue(&mut tx, (actor, meta), details, format, key.as_ref()).await;
+        let answer = keyed::end(tx, done).await?;
+        self.app.waker.wake();
+        Ok(answer)
+    }
+
+    async fn queue(
+        &self,
+        tx: &mut PgConnection,
+        (actor, meta): (&Identity, &RequestMeta),
+        details: &UploadDetails,
+        format: Format,
+        key: Option<&idempotency::Request>,
+    ) -> Result<Keyed> {
         let bytes = i64::try_from(self.bytes).map_err(Error::internal)?;
-        let mut tx = self.app.db.begin().await?;
-        let queued = runs::queue(&mut tx, self.id, &details.file_name, format.as_str(), details.dry_run, bytes).await?;
-        if !queued {
+        if !runs::queue(tx, self.id, &details.file_name, format.as_str(), details.dry_run, bytes).await? {
             return Err(Error::conflict("The file took too long and was forgotten. Send it again."));
         }
-        enqueue(self.app, &mut tx, self.id).await?;
-        let run = runs::find(&mut tx, self.id).await?.ok_or(Error::NotFound("The import"))?;
+        enqueue(self.app, tx, self.id).await?;
+        let run = runs::find(tx, self.id).await?.ok_or(Error::NotFound("The import"))?;
         let after = serde_json::json!({
             "fileName": run.file_name, "format": run.format, "dryRun": run.dry_run, "bytes": run.bytes,
         });
-        record(self.app, &mut tx, actor, meta, "import.start", self.id, Some(after)).await?;
-        tx.commit().await?;
-        self.app.waker.wake();
-        Ok(run)
+        let answer = keyed::answer(tx, key, 201, ImportData::from(run), self.app.clock.now()).await?;
+        record(self.app, tx, actor, meta, "import.start", self.id, Some(after)).await?;
+        Ok(answer)
     }
 
     pub(super) fn id(&self) -> ImportId {
@@ -110,7 +138,7 @@ impl<'a> Upload<'a> {
     }
 }
 
-/// Forgets a file that did not come whole.
+/// Forgets a file whose import was not begun.
 pub(super) async fn abandon(app: &App, id: ImportId) -> Result<()> {
     Ok(runs::abandon(&mut *app.db.acquire().await?, id).await?)
 }
@@ -170,6 +198,11 @@ pub(super) async fn find(app: &App, id: ImportId, problems: usize) -> Result<(Im
     let limit = i64::try_from(problems.min(KEPT_PROBLEMS)).map_err(Error::internal)?;
     let problems = runs::problems(&mut connection, id, limit).await?;
     Ok((run, problems))
+}
+
+/// How many pictures of imports wait to be fetched, and how many could not be had.
+pub(super) async fn unfetched_pictures(app: &App) -> Result<(i64, i64)> {
+    Ok(fetches::count_unfetched(&mut *app.db.acquire().await?).await?)
 }
 
 /// Stops an import. What it has stored stays.

@@ -103,7 +103,9 @@ async fn slice(app: &App, run: &ImportRun) -> Result<Slice> {
     let (sender, mut products) = mpsc::channel(AHEAD);
     let source = Chunks { app: app.clone(), import: run.id, runtime: tokio::runtime::Handle::current() };
     tokio::task::spawn_blocking(move || read_ahead(&source, &options, skip, &sender));
-    let mut importer = Importer::new(app, run.dry_run, Some(Run { id: run.id, done: run.products_done }));
+    let stock_kept = u64::try_from(run.stock_kept).map_err(Error::internal)?;
+    let position = Run { id: run.id, done: run.products_done, stock_kept };
+    let mut importer = Importer::new(app, run.dry_run, Some(position));
     let length = SLICE.min(Duration::from_secs(app.config.jobs.timeout_seconds) / 3);
     // Passing over what is done does not count, so that each slice gets on.
     let mut deadline = None;
@@ -178,7 +180,7 @@ async fn end(app: &App, run: &ImportRun, failure: Option<&str>) -> Result<()> {
             after: Some(json!({
                 "fileName": done.file_name, "created": done.created, "updated": done.updated,
                 "unchanged": done.unchanged, "refused": done.refused, "variants": done.variants,
-                "images": done.images, "failure": done.failure,
+                "images": done.images, "stockKept": done.stock_kept, "failure": done.failure,
             })),
         };
         jobs::enqueue(&mut tx, &FetchImages {}, app.config.jobs.max_attempts).await?;

@@ -8,9 +8,10 @@ use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
-use crate::features::media::{Media, Place, Presets};
+use super::images_model::{ImageType, ImageView, ListedImage};
+use crate::features::media::Media;
 use crate::platform::format::absolute_url;
-use crate::platform::ids::{CategoryId, ImageId, ProductId, VariantId};
+use crate::platform::ids::{CategoryId, ProductId, VariantId};
 use crate::platform::money::Amount;
 
 /// A row of the view `product_listing`.
@@ -52,16 +53,27 @@ pub(super) struct Listed {
     pub variants: Json<Vec<ListedVariant>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ListedImage {
-    pub id: ImageId,
-    pub url: String,
-    pub alt: String,
-    #[serde(rename = "type")]
-    pub kind: ImageType,
-    pub order: i32,
-    /// Where it is kept, if it is one of the shop's own.
-    pub place: Option<Place>,
+impl Listed {
+    /// Takes out what is only for staff: pictures whose addresses nobody should be led to. Of what is left the first is the
+    /// main one.
+    pub(super) fn for_shoppers(mut self) -> Self {
+        let hidden: Vec<_> = self.images.extract_if(.., |image| image.is_hidden()).map(|image| image.url).collect();
+        for image in self.images.iter_mut() {
+            image.fetch = None;
+        }
+        if !hidden.is_empty() {
+            for (order, image) in (0..).zip(self.images.iter_mut()) {
+                image.order = order;
+            }
+            if let Some(first) = self.images.first_mut() {
+                first.kind = ImageType::Main;
+            }
+            for variant in self.variants.iter_mut() {
+                variant.image_url.take_if(|url| hidden.contains(url));
+            }
+        }
+        self
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,31 +102,6 @@ pub(super) struct OptionValue {
     /// The choice, such as `Gold`.
     #[schema(min_length = 1, max_length = 120)]
     pub value: String,
-}
-
-/// What a picture shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ImageType {
-    /// The picture of lists.
-    Main,
-    /// Another view.
-    Detail,
-    /// Worn or used.
-    Lifestyle,
-    /// The cloth from near.
-    Texture,
-}
-
-impl ImageType {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Main => "main",
-            Self::Detail => "detail",
-            Self::Lifestyle => "lifestyle",
-            Self::Texture => "texture",
-        }
-    }
 }
 
 /// What distinguishes a variant, in the words of a storefront.
@@ -148,7 +135,7 @@ pub(super) fn is_colour(option: &str) -> bool {
 /// A product.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ProductView {
+pub struct ProductView {
     id: ProductId,
     sku: String,
     title: String,
@@ -215,20 +202,6 @@ impl Default for Dimensions {
     }
 }
 
-/// A picture.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ImageView {
-    id: ImageId,
-    /// Absolute.
-    url: String,
-    alt: String,
-    r#type: ImageType,
-    order: i32,
-    /// The picture in other sizes, if it is one of the shop's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presets: Option<Presets>,
-}
-
 /// What can be bought.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -293,7 +266,7 @@ pub(super) struct StaffProductView {
 }
 
 impl StaffProductView {
-    /// As [`ProductView::new`].
+    /// As [`ProductView::for_staff`].
     pub(super) fn new(row: Listed, base: &str, media: &Media) -> Self {
         let archived_at = row.archived_at;
         let status = match (archived_at, row.is_active) {
@@ -301,7 +274,7 @@ impl StaffProductView {
             (None, true) => ProductStatus::Active,
             (None, false) => ProductStatus::Inactive,
         };
-        Self { product: ProductView::new(row, base, media), status, archived_at }
+        Self { product: ProductView::for_staff(row, base, media), status, archived_at }
     }
 
     /// Whether it was removed from the shop.
@@ -311,8 +284,13 @@ impl StaffProductView {
 }
 
 impl ProductView {
-    /// `base` is this server's public address; `media` knows the addresses of the shop's own pictures.
+    /// As shoppers see it. `base` is this server's public address; `media` knows the addresses of the shop's own pictures.
     pub(super) fn new(row: Listed, base: &str, media: &Media) -> Self {
+        Self::for_staff(row.for_shoppers(), base, media)
+    }
+
+    /// The same with what only staff are told.
+    pub(super) fn for_staff(row: Listed, base: &str, media: &Media) -> Self {
         let price = row.price_minor;
         let inventory = row.variants.iter().map(|v| i64::from(v.available)).sum();
         Self {
@@ -344,19 +322,7 @@ impl ProductView {
             metadata: row.metadata,
             rating: row.rating,
             review_count: row.review_count,
-            images: row
-                .images
-                .0
-                .into_iter()
-                .map(|image| ImageView {
-                    id: image.id,
-                    url: absolute_url(&image.url, base),
-                    alt: image.alt,
-                    r#type: image.kind,
-                    order: image.order,
-                    presets: image.place.and_then(|place| media.presets(&place)),
-                })
-                .collect(),
+            images: row.images.0.into_iter().map(|image| ImageView::new(image, base, media)).collect(),
             variants: row.variants.0.into_iter().map(|variant| VariantView::new(variant, price, base)).collect(),
             inventory,
             version: row.version,

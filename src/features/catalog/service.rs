@@ -3,14 +3,16 @@
 use bytes::Bytes;
 use futures::FutureExt;
 use serde::Serialize;
+use sqlx::PgConnection;
 
 use super::cache::CachedProduct;
-use super::model::ProductView;
+use super::model::{Listed, ProductView};
 use super::store::{self, slugs};
 use crate::app::App;
 use crate::platform::crypto::sha256;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::Envelope;
+use crate::platform::ids::{ProductId, VariantId};
 
 /// One product, as `GET /products/{id}` answers it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -38,9 +40,10 @@ pub(super) async fn get_product(app: &App, name: &str) -> Result<Named> {
 }
 
 async fn read_product(app: App, name: String) -> Result<Option<CachedProduct>> {
-    let Some(row) = store::find(&mut *app.db.acquire().await?, name.parse().ok(), &name, false).await? else {
-        return Ok(None);
-    };
+    let mut connection = app.db.acquire().await?;
+    let found = store::find(&mut connection, name.parse().ok(), &name, false).await?;
+    connection.done();
+    let Some(row) = found else { return Ok(None) };
     let (id, slug) = (row.id, row.slug.as_str().into());
     let body = serde_json::to_vec(&Envelope::of(ProductData {
         product: ProductView::new(row, &app.config.public_url(), &app.media),
@@ -49,6 +52,34 @@ async fn read_product(app: App, name: String) -> Result<Option<CachedProduct>> {
     // Weak, because the same tag goes with the compressed body.
     let etag = format!("W/\"{}\"", hex::encode(&sha256(&body)[..12])).try_into().map_err(Error::internal)?;
     Ok(Some(CachedProduct { id, slug, body: Bytes::from(body), etag, rest: None }))
+}
+
+/// A product as another list shows it, for sale or not.
+#[derive(Debug)]
+pub struct Shown {
+    /// The product.
+    pub id: ProductId,
+    /// As everybody reads it.
+    pub view: ProductView,
+    /// Whether it is for sale.
+    pub on_sale: bool,
+    /// What is available of each variant that is for sale.
+    pub stock: Vec<(VariantId, i32)>,
+}
+
+/// The products with these ids, archived ones too, in this order and as often as they are named.
+///
+/// # Errors
+/// The database's.
+pub async fn show_products(app: &App, c: &mut PgConnection, ids: &[ProductId]) -> Result<Vec<Shown>> {
+    let base = app.config.public_url();
+    let show = |row: Listed| Shown {
+        id: row.id,
+        on_sale: row.is_active && row.archived_at.is_none(),
+        stock: row.variants.iter().map(|variant| (variant.id, variant.available)).collect(),
+        view: ProductView::new(row, &base, &app.media),
+    };
+    Ok(store::find_many(c, ids).await?.into_iter().map(show).collect())
 }
 
 /// How many products there are, archived ones included.
@@ -64,14 +95,22 @@ pub(super) fn refusal(error: sqlx::Error) -> Error {
     let (field, message) = match violated_constraint(&error) {
         Some("products_sku_key") => ("sku", "is the sku of another product, maybe of an archived one"),
         Some("variants_sku_key") => ("sku", "is the sku of another product's variant"),
+        Some("products_sku_lower_key" | "variants_sku_lower_key") => {
+            ("sku", "is another product's, written with other upper and lower case; take that one or choose another")
+        }
         Some("products_slug_key") => ("slug", "is the slug of another product"),
-        Some("variants_options_key") => ("variants", "has the same combination of options twice"),
+        Some("variants_options_key") => {
+            ("variants", "has the same combination of options twice, maybe in another case")
+        }
         Some("products_compare_at_above_price") => {
             ("compareAtPrice", "must be above the price; change both, or remove it with null")
         }
         Some("variants_compare_at_above_price") => {
             ("price", "would reach the price that a variant is compared with; change or remove that first")
         }
+        // They were deleted between the look and the write.
+        Some("product_images_asset_id_fkey") => ("images", "name a picture that has just been deleted"),
+        Some("variants_asset_id_fkey") => ("image", "is a picture that has just been deleted"),
         Some("products_category_id_fkey") => return Error::field("categoryId", "is not a category"),
         Some("variants_price_minor_check") => {
             return Error::field("price", "would bring a variant's price below zero or above the limit");

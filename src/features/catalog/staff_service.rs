@@ -3,37 +3,52 @@
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 
-use super::keyed::{self, Begun, Keyed};
-use super::model::{ImageType, OptionValue, ProductView, StaffProductView};
-use super::rules::RESERVED_PRODUCTS;
+use super::images_model::ImageType;
+use super::listing::CategoryOf;
+use super::model::{OptionValue, ProductView, StaffProductView};
 use super::service::{ProductData, refusal};
+use super::slugs;
+use super::store::slugs::Of;
 use super::store::staff::{self, Filter, ProductChange};
-use super::store::{self, NewImage, ProductFields, VariantFields, slugs, variants};
+use super::store::{self, NewImage, ProductFields, VariantFields, variants};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::features::inventory::{self, NewLevel};
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
 use crate::platform::idempotency;
-use crate::platform::ids::{CategoryId, ProductId};
-use crate::platform::page::{Page, Pagination};
-use crate::platform::text::slugify;
-
-/// How often a made slug may be taken meanwhile by somebody who chose it.
-const TRIES: usize = 3;
+use crate::platform::ids::ProductId;
+use crate::platform::page::{Pagination, Part};
+use crate::platform::retry;
 
 /// What is said to whom somebody else was faster than.
 pub(super) fn stale() -> Error {
     Error::conflict("Somebody else has changed this product meanwhile. Load it again and repeat your change.")
 }
 
-pub(super) async fn list(app: &App, filter: &Filter<'_>, page: Page) -> Result<(Vec<StaffProductView>, Pagination)> {
-    let (rows, total) = staff::list(&mut *app.db.acquire().await?, filter, page).await?;
-    Ok((
-        rows.into_iter().map(|row| StaffProductView::new(row, &app.config.public_url(), &app.media)).collect(),
-        page.of(total),
-    ))
+/// Products of whatever status, the newest first. `category` is a part of the filter.
+///
+/// # Errors
+/// `Validation` of a page that only a cursor leads to.
+pub(super) async fn list(
+    app: &App,
+    mut filter: Filter<'_>,
+    category: Option<&CategoryOf>,
+    part: Part,
+) -> Result<(Vec<StaffProductView>, Pagination)> {
+    let mut connection = app.db.acquire().await?;
+    let c = &mut *connection;
+    if let Some(category) = category {
+        filter.categories = Some(store::categories::below(c, category).await?);
+    }
+    let total = if part.behind.is_none() { Some(staff::total(c, &filter).await?) } else { None };
+    part.check_depth(total)?;
+    let (rows, next) = staff::list(c, &filter, part).await?;
+    let base = app.config.public_url();
+    let views = rows.into_iter().map(|row| StaffProductView::new(row, &base, &app.media)).collect();
+    Ok((views, part.pagination(total, next)))
 }
 
 pub(super) async fn get(app: &App, id: ProductId) -> Result<StaffProductView> {
@@ -60,28 +75,8 @@ pub(super) async fn load_kept(app: &App, c: &mut PgConnection, id: ProductId) ->
 
 #[derive(Debug)]
 pub(super) struct NewProduct {
-    pub sku: String,
-    pub title: String,
+    pub fields: ProductFields,
     pub slug: Option<String>,
-    pub short_description: String,
-    pub description: String,
-    pub full_story: String,
-    pub price_minor: i64,
-    pub compare_at_minor: Option<i64>,
-    pub category_id: Option<CategoryId>,
-    pub vendor: Option<String>,
-    pub tags: Vec<String>,
-    pub weight_grams: Option<i32>,
-    pub width: Option<f64>,
-    pub length: Option<f64>,
-    pub dimension_unit: String,
-    pub weave_origin: String,
-    pub care_instructions: String,
-    pub dispatch_time: String,
-    pub is_featured: bool,
-    pub is_limited: bool,
-    pub is_active: bool,
-    pub metadata: Value,
     pub images: Vec<(String, String, ImageType)>,
     pub variants: Vec<NewVariant>,
     /// Stock of a product without variants.
@@ -105,17 +100,7 @@ pub(super) async fn create(
     new: &NewProduct,
     key: Option<idempotency::Request>,
 ) -> Result<Keyed> {
-    let mut tries = 1;
-    loop {
-        match try_to_create(app, actor, meta, new, key.as_ref()).await {
-            Err(Error::Conflict { details, .. })
-                if new.slug.is_none() && tries < TRIES && details.iter().any(|fault| fault.field == "slug") =>
-            {
-                tries += 1;
-            }
-            done => return done,
-        }
-    }
+    slugs::with_made(new.slug.is_none(), || try_to_create(app, actor, meta, new, key.as_ref())).await
 }
 
 async fn try_to_create(
@@ -125,7 +110,7 @@ async fn try_to_create(
     new: &NewProduct,
     key: Option<&idempotency::Request>,
 ) -> Result<Keyed> {
-    let mut tx = match keyed::begin(app, key, app.clock.now()).await? {
+    let mut tx = match keyed::begin(&app.db, key, app.clock.now()).await? {
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
     };
@@ -143,53 +128,14 @@ async fn create_in(
     key: Option<&idempotency::Request>,
 ) -> Result<(ProductId, Keyed)> {
     let now = app.clock.now();
-    let slug = match &new.slug {
-        Some(slug) => slug.clone(),
-        None => {
-            let base = slugify(&new.title);
-            if base.is_empty() {
-                return Err(Error::field(
-                    "slug",
-                    "is required, because the title has no letter from a to z and no digit",
-                ));
-            }
-            slugs::free_of_products(tx, &base, RESERVED_PRODUCTS.contains(&base.as_str()))
-                .await?
-                .ok_or_else(|| Error::conflict("Too many products have this title. Choose a slug."))?
-        }
-    };
+    let slug = slugs::chosen_or_made(tx, Of::Products, new.slug.as_deref(), &new.fields.title).await?;
     let id = ProductId::new();
-    let fields = ProductFields {
-        id,
-        sku: &new.sku,
-        title: &new.title,
-        slug: &slug,
-        short_description: &new.short_description,
-        description: &new.description,
-        full_story: &new.full_story,
-        currency: &app.config.store.currency,
-        price_minor: new.price_minor,
-        compare_at_minor: new.compare_at_minor,
-        category_id: new.category_id,
-        vendor: new.vendor.as_deref(),
-        tags: &new.tags,
-        weight_grams: new.weight_grams,
-        width: new.width,
-        length: new.length,
-        dimension_unit: &new.dimension_unit,
-        weave_origin: &new.weave_origin,
-        care_instructions: &new.care_instructions,
-        dispatch_time: &new.dispatch_time,
-        is_featured: new.is_featured,
-        is_limited: new.is_limited,
-        is_active: new.is_active,
-        metadata: &new.metadata,
-    };
-    store::insert_product(tx, &fields, now).await.map_err(refusal)?;
+    let currency = &app.config.store.currency;
+    store::insert_product(tx, id, (&slug, currency), &new.fields, now).await.map_err(refusal)?;
     let urls: Vec<String> = new.images.iter().map(|(url, ..)| app.media.stored_url(url)).collect();
     let images: Vec<_> =
         new.images.iter().zip(&urls).map(|((_, alt, kind), url)| NewImage { url, alt, kind: kind.as_str() }).collect();
-    store::replace_images(tx, id, &images).await?;
+    store::replace_images(tx, id, &images).await.map_err(refusal)?;
     add_variants(app, tx, id, new).await?;
     let view = load(app, tx, id).await?.product;
     let after = json!(view);
@@ -202,10 +148,10 @@ async fn create_in(
 async fn add_variants(app: &App, tx: &mut PgConnection, id: ProductId, new: &NewProduct) -> Result<()> {
     let now = app.clock.now();
     let only = [NewVariant {
-        sku: new.sku.clone(),
+        sku: new.fields.sku.clone(),
         options: Vec::new(),
-        price_minor: new.price_minor,
-        compare_at_minor: new.compare_at_minor,
+        price_minor: new.fields.price_minor,
+        compare_at_minor: new.fields.compare_at_minor,
         inventory: new.inventory,
         image_url: None,
     }];
@@ -256,15 +202,21 @@ pub(super) async fn update(
     version: i32,
     change: ProductChange,
 ) -> Result<ProductView> {
+    let deed = Deed { actor, meta, action: "product.update", id };
+    let after = retry::on_deadlock(|| try_to_update(app, deed, version, &change)).await?;
+    app.product_cache.forget(&[id]).await;
+    Ok(after)
+}
+
+async fn try_to_update(app: &App, deed: Deed<'_>, version: i32, change: &ProductChange) -> Result<ProductView> {
     let mut tx = app.db.begin().await?;
-    let before = load_kept(app, &mut tx, id).await?;
-    if !staff::update_product(&mut tx, id, version, &change, app.clock.now()).await.map_err(refusal)? {
+    let before = load_kept(app, &mut tx, deed.id).await?;
+    if !staff::update_product(&mut tx, deed.id, version, change, app.clock.now()).await.map_err(refusal)? {
         return Err(stale());
     }
-    let after = load(app, &mut tx, id).await?;
-    record_change(&mut tx, app, Deed { actor, meta, action: "product.update", id }, &before, &after).await?;
+    let after = load(app, &mut tx, deed.id).await?;
+    record_change(&mut tx, app, deed, &before, &after).await?;
     tx.commit().await?;
-    app.product_cache.forget(&[id]).await;
     Ok(after.product)
 }
 

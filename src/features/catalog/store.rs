@@ -6,6 +6,7 @@ pub(super) mod export;
 pub(super) mod fetches;
 pub(super) mod images;
 pub(super) mod import;
+pub(super) mod import_parts;
 pub(super) mod runs;
 pub(super) mod slugs;
 pub(super) mod staff;
@@ -16,7 +17,8 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::model::{Listed, ListedImage, ListedVariant};
+use super::images_model::ListedImage;
+use super::model::{Listed, ListedVariant};
 use crate::platform::ids::{CategoryId, ImageId, ProductId, VariantId};
 
 /// A product by its id or slug. Those not for sale, or archived, only with `all`.
@@ -29,38 +31,50 @@ pub(super) async fn find(
     sqlx::query_file_as!(Listed, "src/features/catalog/find.sql", id.map(|id| id.0), slug, all,).fetch_optional(c).await
 }
 
+/// The products with these ids, all of them, in this order and as often as they are named.
+pub(super) async fn find_many(c: &mut PgConnection, ids: &[ProductId]) -> sqlx::Result<Vec<Listed>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    sqlx::query_as(
+        "select l.* from unnest($1::uuid[]) with ordinality as w (id, place) join product_listing l on l.id = w.id
+         order by w.place",
+    )
+    .bind(ids)
+    .fetch_all(c)
+    .await
+}
+
+/// What a product says of itself.
 #[derive(Debug)]
-pub(super) struct ProductFields<'a> {
-    pub id: ProductId,
-    pub sku: &'a str,
-    pub title: &'a str,
-    pub slug: &'a str,
-    pub short_description: &'a str,
-    pub description: &'a str,
-    pub full_story: &'a str,
-    pub currency: &'a str,
+pub(super) struct ProductFields {
+    pub sku: String,
+    pub title: String,
+    pub short_description: String,
+    pub description: String,
+    pub full_story: String,
     pub price_minor: i64,
     pub compare_at_minor: Option<i64>,
     pub category_id: Option<CategoryId>,
-    pub vendor: Option<&'a str>,
-    pub tags: &'a [String],
+    pub vendor: Option<String>,
+    pub tags: Vec<String>,
     pub weight_grams: Option<i32>,
     pub width: Option<f64>,
     pub length: Option<f64>,
-    pub dimension_unit: &'a str,
-    pub weave_origin: &'a str,
-    pub care_instructions: &'a str,
-    pub dispatch_time: &'a str,
+    pub dimension_unit: String,
+    pub weave_origin: String,
+    pub care_instructions: String,
+    pub dispatch_time: String,
     pub is_featured: bool,
     pub is_limited: bool,
     pub is_active: bool,
-    pub metadata: &'a Value,
+    pub metadata: Value,
 }
 
-/// Inserts a product.
+/// Inserts a product with a name in addresses and the currency of its amounts.
 pub(super) async fn insert_product(
     c: &mut PgConnection,
-    p: &ProductFields<'_>,
+    id: ProductId,
+    (slug, currency): (&str, &str),
+    p: &ProductFields,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
@@ -71,19 +85,19 @@ pub(super) async fn insert_product(
               created_at, updated_at)
            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
                    $22, $23, $24, $25, $25)",
-        p.id.0,
+        id.0,
         p.sku,
         p.title,
-        p.slug,
+        slug,
         p.short_description,
         p.description,
         p.full_story,
-        p.currency,
+        currency,
         p.price_minor,
         p.compare_at_minor,
         p.category_id.map(|id| id.0),
         p.vendor,
-        p.tags,
+        &p.tags,
         p.weight_grams,
         p.width,
         p.length,

@@ -4,16 +4,17 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::keyed::{self, Keyed};
 use super::model::OptionValue;
-use super::rules::{Faults, trimmed};
+use super::rules::{Barcode, Faults, Grams, ImageUrl, Sku, Stock, trimmed};
 use super::service::ProductData;
 use super::staff_service::Deed;
 use super::variants_service::{self as service, AddedVariant, VariantChange};
 use crate::app::App;
 use crate::features::auth::Identity;
+use crate::platform::checked::{Line, Whole};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::json;
+use crate::platform::http::keyed::{self, Keyed};
 use crate::platform::http::{
     Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, PathIds, Query, RequestMeta, ok,
 };
@@ -28,7 +29,7 @@ pub(super) struct CreateProductVariant {
     /// The product's version that the change is based on.
     version: i32,
     #[schema(value_type = String, min_length = 1, max_length = 64)]
-    sku: Text<1, 64>,
+    sku: Sku,
     /// One to three, with the names that the product's other variants have.
     options: Vec<OptionValue>,
     /// The product's price when left out.
@@ -36,16 +37,16 @@ pub(super) struct CreateProductVariant {
     /// The price before a reduction; above the price.
     compare_at_price: Option<Amount>,
     #[schema(value_type = Option<String>, max_length = 64)]
-    barcode: Option<Text<1, 64>>,
+    barcode: Option<Barcode>,
     /// Grams; the product's when left out.
-    #[schema(minimum = 0)]
-    weight: Option<i32>,
+    #[schema(value_type = Option<i32>, minimum = 0, maximum = 10000000)]
+    weight: Option<Grams>,
     #[schema(value_type = Option<String>, max_length = 2000)]
-    image: Option<Text<1, 2000>>,
+    image: Option<ImageUrl>,
     /// Its first stock.
     #[serde(default)]
-    #[schema(minimum = 0, maximum = 1000000)]
-    inventory: i32,
+    #[schema(value_type = i32, minimum = 0, maximum = 1000000)]
+    inventory: Stock,
 }
 
 /// A change of a variant. Fields that are left out stay as they are.
@@ -56,7 +57,7 @@ pub(super) struct UpdateVariant {
     version: i32,
     #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = String, min_length = 1, max_length = 64)]
-    sku: Option<Text<1, 64>>,
+    sku: Option<Sku>,
     /// All of them. An empty list, for the only variant of a product, takes the options away.
     #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = Vec<OptionValue>)]
@@ -71,15 +72,15 @@ pub(super) struct UpdateVariant {
     /// `null` removes it.
     #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = Option<String>, max_length = 64)]
-    barcode: Option<Option<Text<1, 64>>>,
+    barcode: Option<Option<Barcode>>,
     /// Grams; `null` means the product's.
     #[serde(default, deserialize_with = "json::present")]
-    #[schema(value_type = Option<i32>, minimum = 0)]
-    weight: Option<Option<i32>>,
+    #[schema(value_type = Option<i32>, minimum = 0, maximum = 10000000)]
+    weight: Option<Option<Grams>>,
     /// `null` removes it.
     #[serde(default, deserialize_with = "json::present")]
     #[schema(value_type = Option<String>, max_length = 2000)]
-    image: Option<Option<Text<1, 2000>>>,
+    image: Option<Option<ImageUrl>>,
 }
 
 /// The version that a removal is based on.
@@ -127,25 +128,24 @@ pub(super) async fn create_variant(
     IdempotencyHeader(key): IdempotencyHeader,
     body: Body<CreateProductVariant>,
 ) -> Result<Keyed> {
-    let key = keyed::key(key, &identity, "POST /products/{product}/variants", &id.to_string(), &body.fingerprint);
+    let key =
+        keyed::key(key, identity.user_id, "POST /products/{product}/variants", &id.to_string(), &body.fingerprint);
     let body = body.value;
     let options = trimmed(body.options);
     let mut faults = Faults::default();
     faults.options("options", &options);
     faults.compare_at("compareAtPrice", body.compare_at_price, body.price);
-    faults.weight("weight", body.weight);
     faults.image("image", body.image.as_ref().map(Text::as_str));
-    faults.stock("inventory", body.inventory);
     faults.finish()?;
     let new = AddedVariant {
         sku: body.sku.into_string(),
         options,
         price_minor: body.price.map(|price| price.0),
         compare_at_minor: body.compare_at_price.map(|price| price.0),
-        barcode: body.barcode.map(Text::into_string),
-        weight_grams: body.weight,
+        barcode: body.barcode.map(Line::into_string),
+        weight_grams: body.weight.map(Whole::get),
         image_url: body.image.map(Text::into_string),
-        inventory: body.inventory,
+        inventory: body.inventory.get(),
     };
     let deed = Deed { actor: &identity, meta: &meta, action: "product.add_variant", id };
     service::add(&app, deed, body.version, &new, key).await
@@ -179,16 +179,15 @@ pub(super) async fn update_variant(
         faults.options("options", options);
     }
     faults.compare_at("compareAtPrice", body.compare_at_price.flatten(), body.price);
-    faults.weight("weight", body.weight.flatten());
     faults.image("image", body.image.as_ref().and_then(Option::as_ref).map(Text::as_str));
     faults.finish()?;
     let change = VariantChange {
-        sku: body.sku.map(Text::into_string),
+        sku: body.sku.map(Line::into_string),
         options,
         price_minor: body.price.map(|price| price.0),
         compare_at_minor: body.compare_at_price.map(|price| price.map(|price| price.0)),
-        barcode: body.barcode.map(|barcode| barcode.map(Text::into_string)),
-        weight_grams: body.weight,
+        barcode: body.barcode.map(|barcode| barcode.map(Line::into_string)),
+        weight_grams: body.weight.map(|weight| weight.map(Whole::get)),
         image_url: body.image.map(|image| image.map(Text::into_string)),
     };
     let deed = Deed { actor: &identity, meta: &meta, action: "product.update_variant", id };

@@ -5,7 +5,6 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::keyed::{self, Begun, Keyed};
 use super::model::{OptionValue, ProductView, StaffProductView};
 use super::rules::{self, MAX_VARIANTS};
 use super::service::refusal;
@@ -15,6 +14,7 @@ use crate::app::App;
 use crate::features::inventory::{self, NewLevel};
 use crate::platform::db::Tx;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
+use crate::platform::http::keyed::{self, Begun, Keyed};
 use crate::platform::idempotency;
 use crate::platform::ids::{ProductId, VariantId};
 
@@ -80,7 +80,7 @@ pub(super) async fn add(
     new: &AddedVariant,
     key: Option<idempotency::Request>,
 ) -> Result<Keyed> {
-    let mut tx = match keyed::begin(app, key.as_ref(), app.clock.now()).await? {
+    let mut tx = match keyed::begin(&app.db, key.as_ref(), app.clock.now()).await? {
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
     };
@@ -256,10 +256,13 @@ fn refuse_what_is_the_products(change: &VariantChange) -> Result<()> {
 /// As [`refusal`], where the fields are a variant's.
 fn of_variant(error: sqlx::Error) -> Error {
     let (field, message) = match violated_constraint(&error) {
-        Some("variants_options_key") => ("options", "are those of another variant of this product"),
+        Some("variants_options_key") => {
+            ("options", "are those of another variant of this product, maybe in another case")
+        }
         Some("variants_compare_at_above_price") => {
             ("compareAtPrice", "must be above the price; change both, or remove it with null")
         }
+        Some("variants_sku_lower_key") => ("sku", "is the sku of another variant, written in another case"),
         Some("variants_sku_key") => ("sku", "is the sku of another variant"),
         _ => return refusal(error),
     };

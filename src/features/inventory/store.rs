@@ -1,5 +1,13 @@
 //! SQL of stock. Rows of several variants are always locked in the order of their ids.
 
+pub(super) mod edit;
+pub(super) mod ledger;
+pub(super) mod levels;
+pub(super) mod low;
+pub(super) mod movements;
+pub(super) mod requests;
+pub(super) mod statistics;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -16,7 +24,8 @@ pub struct NewLevel {
     pub on_hand: i32,
 }
 
-/// Gives variants their first level. Those that have one keep it.
+/// Gives variants their first level. Those that have one keep it. One that begins with nothing is low, whatever the
+/// threshold, and has no movement from which the watch could know.
 ///
 /// # Errors
 /// The database's.
@@ -28,7 +37,10 @@ pub async fn receive(c: &mut PgConnection, levels: &[NewLevel], reason: &str, no
            insert into stock_levels (variant_id, on_hand)
            select * from unnest($1::uuid[], $2::int[])
            on conflict (variant_id) do nothing
-           returning variant_id, on_hand)
+           returning variant_id, on_hand),
+         low as (
+           insert into stock_low (variant_id, since, untold)
+           select variant_id, $4, false from new where on_hand = 0 order by variant_id)
          insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, at)
          select variant_id, on_hand, 0, $3, $4 from new where on_hand <> 0",
         &ids,
@@ -134,6 +146,9 @@ async fn release(
 /// Sets the stock of an unpaid order aside again until `expires_at`: moves the end of what is held, and reserves what
 /// was released, all lines or none. Gives false when something is sold out.
 ///
+/// The new level is made of the values that were locked. Those that the statement sees may be older, and PostgreSQL checks
+/// the row that they would give before it looks for the newer one.
+///
 /// # Errors
 /// The database's.
 pub async fn extend_reservations(
@@ -146,17 +161,18 @@ pub async fn extend_reservations(
         r#"with want as (
              select variant_id, quantity from reservations where order_id = $1 and status = 'released'),
            locked as (
-             select s.variant_id, s.on_hand - s.reserved as available from stock_levels s
+             select s.variant_id, s.on_hand, s.reserved from stock_levels s
              where s.variant_id in (select variant_id from want) order by s.variant_id for update),
            short as (
-             select from want left join locked using (variant_id) where coalesce(available, 0) < quantity),
+             select from want left join locked using (variant_id) where coalesce(on_hand - reserved, 0) < quantity),
            held as (
              update reservations r set status = 'held', settled_at = null, expires_at = $2
              where r.order_id = $1 and r.status in ('held', 'released') and not exists (select from short)
              returning r.variant_id),
            taken as (
-             update stock_levels s set reserved = s.reserved + want.quantity
-             from want where s.variant_id = want.variant_id and not exists (select from short)),
+             update stock_levels s set on_hand = locked.on_hand, reserved = locked.reserved + want.quantity
+             from want join locked using (variant_id)
+             where s.variant_id = want.variant_id and not exists (select from short)),
            moved as (
              insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, order_id, at)
              select variant_id, 0, quantity, 'reserve', $1, $3 from want where not exists (select from short))
@@ -223,46 +239,6 @@ pub async fn products_of_order(c: &mut PgConnection, order: OrderId) -> sqlx::Re
         r#"select distinct v.product_id as "id!: ProductId" from reservations r join variants v on v.id = r.variant_id
            where r.order_id = $1"#,
         order.0,
-    )
-    .fetch_all(c)
-    .await
-}
-
-/// A level that differs from its ledger.
-#[derive(Debug)]
-pub struct Level {
-    /// The variant.
-    pub variant_id: VariantId,
-    /// What the level says.
-    pub on_hand: i32,
-    /// What the movements add up to.
-    pub on_hand_moved: i64,
-    /// What the level says.
-    pub reserved: i32,
-    /// What the movements add up to.
-    pub reserved_moved: i64,
-    /// What live reservations add up to.
-    pub held: i64,
-}
-
-/// The levels that differ from the sum of their movements or of their live reservations. Empty in a sound shop.
-///
-/// # Errors
-/// The database's.
-pub async fn ledger_faults(c: &mut PgConnection) -> sqlx::Result<Vec<Level>> {
-    sqlx::query_as!(
-        Level,
-        r#"select s.variant_id as "variant_id: VariantId", s.on_hand, s.reserved,
-                  coalesce(m.on_hand, 0) as "on_hand_moved!", coalesce(m.reserved, 0) as "reserved_moved!",
-                  coalesce(r.held, 0) as "held!"
-           from stock_levels s
-           left join (select variant_id, sum(on_hand_delta) as on_hand, sum(reserved_delta) as reserved
-                      from stock_movements group by variant_id) m using (variant_id)
-           left join (select variant_id, sum(quantity) as held from reservations where status = 'held'
-                      group by variant_id) r using (variant_id)
-           where s.on_hand <> coalesce(m.on_hand, 0) or s.reserved <> coalesce(m.reserved, 0)
-              or s.reserved <> coalesce(r.held, 0)
-           limit 1000"#,
     )
     .fetch_all(c)
     .await

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use moka::future::Cache as Memory;
+use uuid::Uuid;
 
 use super::model::FileName;
 use super::storage::write_whole;
@@ -16,6 +17,9 @@ use crate::platform::error::{Error, Result};
 /// Bytes kept in memory.
 const IN_MEMORY: u64 = 32 * 1024 * 1024;
 
+/// Files that are known to be gone. Their ids are never used again, so forgetting one matters only to who was slow.
+const GONE: u64 = 10_000;
+
 /// A file's time is renewed when it was read and is older than this.
 const FRESH: Duration = Duration::from_secs(60 * 60);
 
@@ -23,6 +27,8 @@ const FRESH: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     memory: Memory<String, Bytes>,
+    /// Whoever began before a file was deleted must not bring it back.
+    gone: Memory<Uuid, ()>,
     disk: Arc<Disk>,
 }
 
@@ -41,6 +47,7 @@ impl Cache {
     pub(super) fn new(media: &Path, limit: u64) -> Self {
         let memory = Memory::builder()
             .max_capacity(IN_MEMORY)
+            .support_invalidation_closures()
             .weigher(|key: &String, bytes: &Bytes| u32::try_from(key.len() + bytes.len()).unwrap_or(u32::MAX))
             .build();
         let disk = Disk {
@@ -50,10 +57,11 @@ impl Cache {
             used: AtomicU64::new(u64::MAX),
             is_sweeping: AtomicBool::new(false),
         };
-        Self { memory, disk: Arc::new(disk) }
+        Self { memory, gone: Memory::new(GONE), disk: Arc::new(disk) }
     }
 
-    /// The bytes that `make` gives for this name of a file, made if they are not here.
+    /// The bytes that `make` gives for this name of a file, made if they are not here. What is found on the disk counts only
+    /// where `is_kept` says so.
     ///
     /// # Errors
     /// Those of `make`, to everybody who waited for it.
@@ -61,19 +69,32 @@ impl Cache {
         &self,
         file: FileName,
         name: &str,
+        is_kept: impl Future<Output = bool>,
         make: impl Future<Output = Result<Bytes>>,
     ) -> Result<Bytes> {
+        const MISSING: Error = Error::NotFound("The picture");
+        if self.gone.contains_key(&file.id()) {
+            return Err(MISSING);
+        }
         let disk = self.disk.clone();
         let path = disk.path(file, name);
         let load = async {
             let (reader, at) = (disk.clone(), path.clone());
             let found = tokio::task::spawn_blocking(move || reader.read(&at)).await.map_err(Error::internal)?;
             if let Some(bytes) = found {
-                return Ok(bytes);
+                if is_kept.await {
+                    return Ok(bytes);
+                }
+                self.forget(&[file.id()]).await;
+                return Err(MISSING);
             }
             let made = make.await?;
             let (writer, bytes) = (disk.clone(), made.clone());
             tokio::task::spawn_blocking(move || writer.write(&path, &bytes)).await.map_err(Error::internal)?;
+            if self.gone.contains_key(&file.id()) {
+                self.forget(&[file.id()]).await;
+                return Err(MISSING);
+            }
             Ok(made)
         };
         self.memory.try_get_with(format!("{file}/{name}"), load).await.map_err(|error: Arc<Error>| match &*error {
@@ -82,14 +103,32 @@ impl Cache {
         })
     }
 
-    /// Forgets all of a file.
-    pub(super) async fn forget(&self, file: FileName, names: &[String]) {
-        for name in names {
-            self.memory.invalidate(&format!("{file}/{name}")).await;
+    /// Forgets all of these files, for good.
+    pub(super) async fn forget(&self, files: &[Uuid]) {
+        for file in files {
+            self.gone.insert(*file, ()).await;
         }
-        let folder = self.disk.folder(file);
-        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+        let files = files.to_vec();
+        let forgotten = files.clone();
+        // Nothing of them is given any more; what is in memory goes when there is time.
+        let _ = self.memory.invalidate_entries_if(move |key, _| forgotten.iter().any(|file| is_of(key, *file)));
+        let disk = self.disk.clone();
+        let clear = move || {
+            for name in files.into_iter().flat_map(FileName::all_of) {
+                let _ = std::fs::remove_dir_all(disk.folder(name));
+            }
+        };
+        let _ = tokio::task::spawn_blocking(clear).await;
     }
+
+    /// Forgets what is in memory.
+    pub(super) fn start_anew(&self) {
+        self.memory.invalidate_all();
+    }
+}
+
+fn is_of(key: &str, file: Uuid) -> bool {
+    key.split_once('.').is_some_and(|(id, _)| id.parse() == Ok(file))
 }
 
 impl Disk {
@@ -174,8 +213,12 @@ mod tests {
     use super::super::model::Format;
     use super::*;
 
+    async fn kept() -> bool {
+        true
+    }
+
     async fn put(cache: &Cache, file: FileName, bytes: usize) {
-        cache.get_or_make(file, "x.webp", async { Ok(vec![7; bytes].into()) }).await.unwrap();
+        cache.get_or_make(file, "x.webp", kept(), async { Ok(vec![7; bytes].into()) }).await.unwrap();
     }
 
     fn sizes(folder: &Path) -> u64 {
@@ -190,7 +233,7 @@ mod tests {
         let (cache, file) = (Cache::new(folder.path(), 1_000), FileName::new(Format::Jpeg));
         let made = AtomicUsize::new(0);
         let ask = || {
-            cache.get_or_make(file, "x.webp", async {
+            cache.get_or_make(file, "x.webp", kept(), async {
                 made.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 Ok(Bytes::from_static(b"picture"))
@@ -201,11 +244,38 @@ mod tests {
         assert_eq!(made.load(Ordering::SeqCst), 1);
         // Another process finds it on the disk.
         let other = Cache::new(folder.path(), 1_000);
-        let found = other.get_or_make(file, "x.webp", async { Err(Error::NotFound("The picture")) }).await;
+        let found = other.get_or_make(file, "x.webp", kept(), async { Err(Error::NotFound("The picture")) }).await;
         assert_eq!(found.unwrap(), "picture");
-        other.forget(file, &["x.webp".to_owned()]).await;
-        let gone = other.get_or_make(file, "x.webp", async { Err(Error::NotFound("The picture")) }).await;
+        other.forget(&[file.id()]).await;
+        let gone = other.get_or_make(file, "x.webp", kept(), async { Err(Error::NotFound("The picture")) }).await;
         assert!(matches!(gone, Err(Error::NotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_does_not_come_back_by_who_was_slow() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, file) = (Cache::new(folder.path(), 1_000), FileName::new(Format::Jpeg));
+        let slow = cache.get_or_make(file, "x.webp", kept(), async {
+            cache.forget(&[file.id()]).await;
+            Ok(Bytes::from_static(b"picture"))
+        });
+        assert!(matches!(slow.await, Err(Error::NotFound(_))));
+        assert_eq!(sizes(folder.path()), 0);
+        // A server that was down finds it on its disk, and asks.
+        let file = FileName::new(Format::Jpeg);
+        put(&cache, file, 10).await;
+        let other = Cache::new(folder.path(), 1_000);
+        let found = other.get_or_make(file, "x.webp", async { false }, async { Ok(Bytes::new()) }).await;
+        assert!(matches!(found, Err(Error::NotFound(_))));
+        assert_eq!(sizes(folder.path()), 0);
+        // Others stay.
+        let (gone, stays) = (FileName::new(Format::Png), FileName::new(Format::Png));
+        put(&cache, gone, 10).await;
+        put(&cache, stays, 10).await;
+        cache.forget(&[gone.id()]).await;
+        assert_eq!(sizes(folder.path()), 10);
+        let again = cache.get_or_make(stays, "x.webp", kept(), async { Err(Error::NotFound("The picture")) }).await;
+        assert_eq!(again.unwrap().len(), 10);
     }
 
     #[tokio::test]

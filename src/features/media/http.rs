@@ -15,7 +15,7 @@ use super::storage::Key;
 use crate::app::App;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::extract;
-use crate::platform::http::layers::is_known;
+use crate::platform::http::tags::is_known;
 
 /// What has a name that is never used twice does not change.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");

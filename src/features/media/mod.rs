@@ -3,16 +3,22 @@
 
 mod admin_http;
 mod cache;
+mod direct_http;
 mod direct_service;
+mod gif;
 mod http;
 mod jobs;
+mod jpeg;
 mod library;
 mod model;
 mod process;
+mod resize;
 mod service;
 mod signer;
 mod storage;
 mod store;
+mod upload_http;
+mod views;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,8 +37,8 @@ pub const UPLOAD_ROUTES: [&str; 3] = ["/api/v1/admin/media", "/api/v1/admin/medi
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(admin_http::list_media, admin_http::upload_media))
-        .routes(routes!(admin_http::allow_upload))
-        .routes(routes!(admin_http::confirm_upload))
+        .routes(routes!(admin_http::list_media, upload_http::upload_media))
+        .routes(routes!(direct_http::allow_upload))
+        .routes(routes!(direct_http::confirm_upload))
         .routes(routes!(admin_http::delete_media))
 }

@@ -9,6 +9,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::ids::{AssetId, UserId};
+use crate::platform::text::Text;
+
+/// What a picture shows, in words.
+pub(super) type Alt = Text<0, 300>;
 
 /// Most pictures of one product.
 pub const MAX_IMAGES: usize = 10;
@@ -96,6 +100,16 @@ impl FileName {
     /// A new name.
     pub(super) fn new(format: Format) -> Self {
         Self { id: Uuid::now_v7(), format }
+    }
+
+    /// Every name that a file with this id may have.
+    pub(super) fn all_of(id: Uuid) -> [Self; 4] {
+        Format::ALL.map(|format| Self { id, format })
+    }
+
+    /// Its id, which no other file has.
+    pub(super) fn id(self) -> Uuid {
+        self.id
     }
 
     pub(super) fn format(self) -> Format {

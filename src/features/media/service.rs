@@ -13,19 +13,33 @@ use super::library::Media;
 use super::model::{Asset, FileName, Place};
 use super::process::{Processed, Refusal};
 use super::storage::{Key, StorageError};
-use super::store::{self, Loose, Purpose};
+use super::store::{self, Loose};
+use super::views::{AssetView, AssetsData};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::platform::crypto::sha256;
-use crate::platform::error::{Error, Result, violated_constraint};
+use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::idempotency;
 use crate::platform::ids::{AssetId, UserId};
 use crate::platform::jobs;
-use crate::platform::page::Page;
+use crate::platform::page::{Pagination, Part};
+
+/// Places that are told when a picture cannot go because it is shown.
+const TOLD_USES: i64 = 10;
 
 /// How long the writing of a file may take at the very most. Later it counts as left behind by a crash.
 const WRITING: TimeDelta = TimeDelta::hours(1);
+
+/// Who asks, from where, and under which key, if under one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller<'a> {
+    pub identity: &'a Identity,
+    pub meta: &'a RequestMeta,
+    pub key: Option<&'a idempotency::Request>,
+}
 
 /// A file that was written, but is no picture of the library yet.
 #[derive(Debug)]
@@ -67,7 +81,7 @@ pub(super) async fn write_processed(
     let bytes = Bytes::from(bytes);
     let (storage, name) = (&app.media.storage, FileName::new(format));
     let loose = Loose { id: AssetId::new(), provider: storage.chosen, key: Key::File(name).to_string() };
-    store::announce(&mut *app.db.acquire().await?, &loose, Purpose::Writing, now + WRITING).await?;
+    store::announce(&mut *app.db.acquire().await?, &loose, now + WRITING).await?;
     let version = match storage.put(name, bytes.clone()).await {
         // Cloudinary's accounts have limits of their own.
         Err(StorageError::TooLarge) => return Err(Error::PayloadTooLarge { limit: app.config.media.max_bytes }),
@@ -98,36 +112,57 @@ impl Written {
 
 /// Makes a written file a picture.
 pub(super) async fn take(tx: &mut PgConnection, written: Written) -> Result<Asset> {
-    if !store::take(tx, written.loose, Purpose::Writing).await? {
+    if !store::take(tx, written.loose).await? {
         return Err(Error::Unavailable(anyhow::anyhow!("a picture took so long that the clean-up took its file")));
     }
     store::insert(tx, &written.asset).await?;
     Ok(written.asset)
 }
 
+/// Begins the transaction that takes written files in. Under a key that was used meanwhile, or is being used, they are given up.
+pub(super) async fn begin(app: &App, caller: Caller<'_>, written: &[Written]) -> Result<Begun> {
+    let begun = keyed::begin(&app.db, caller.key, app.clock.now()).await;
+    if !matches!(begun, Ok(Begun::Open(_))) {
+        discard(app, written).await?;
+    }
+    begun
+}
+
 /// Takes several files in, all or none, in the transaction that records it.
-pub(super) async fn keep(
+pub(super) async fn keep(app: &App, caller: Caller<'_>, written: Vec<Written>, alt: &str) -> Result<Keyed> {
+    let mut tx = match begin(app, caller, &written).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = keep_in(&mut tx, app, caller, written, alt).await;
+    keyed::end(tx, done).await
+}
+
+async fn keep_in(
+    tx: &mut PgConnection,
     app: &App,
-    actor: &Identity,
-    meta: &RequestMeta,
+    caller: Caller<'_>,
     written: Vec<Written>,
     alt: &str,
-) -> Result<Vec<Asset>> {
-    let mut tx = app.db.begin().await?;
+) -> Result<Keyed> {
     let mut assets = Vec::with_capacity(written.len());
     for mut file in written {
         file.set_alt(alt.to_owned());
-        assets.push(take(&mut tx, file).await?);
+        assets.push(take(tx, file).await?);
     }
     let id = assets.first().map(|asset| asset.id);
     let after = json!({ "assets": assets.iter().map(described).collect::<Vec<_>>() });
-    record(&mut tx, app, Some(actor), meta, "media.upload", id, None, Some(after)).await?;
-    tx.commit().await?;
-    Ok(assets)
+    let assets = assets.into_iter().map(|asset| AssetView::new(app, asset)).collect();
+    let answer = keyed::answer(tx, caller.key, 201, AssetsData { assets }, app.clock.now()).await?;
+    record(tx, app, Some(caller.identity), caller.meta, "media.upload", id, None, Some(after)).await?;
+    Ok(answer)
 }
 
 /// Gives written files up, after another one of the same request was refused.
 pub(super) async fn discard(app: &App, written: &[Written]) -> Result<()> {
+    if written.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<AssetId> = written.iter().map(|file| file.loose).collect();
     let mut tx = app.db.begin().await?;
     remove_later(&mut tx, app, &ids).await?;
@@ -145,7 +180,7 @@ async fn remove_later(tx: &mut PgConnection, app: &App, loose: &[AssetId]) -> Re
 }
 
 /// Takes a picture in for the program itself, such as one that an import names. It is removed after some days unless a
-/// product shows it: set `product_images.asset_id` and `url`.
+/// product or a variant shows it.
 ///
 /// # Errors
 /// `Validation` when the bytes are no picture that the shop takes; `PayloadTooLarge`; or when the store does not answer.
@@ -170,8 +205,17 @@ pub(super) fn refused(field: &str, refusal: &Refusal) -> Error {
     Error::field(field, refusal.to_string())
 }
 
-pub(super) async fn list(app: &App, attached: Option<bool>, page: Page) -> Result<(Vec<(Asset, bool)>, i64)> {
-    Ok(store::list(&mut *app.db.acquire().await?, attached, page.limit, page.offset()).await?)
+/// Pictures, the newest first.
+///
+/// # Errors
+/// `Validation` of a page that only a cursor leads to.
+pub(super) async fn list(app: &App, attached: Option<bool>, part: Part) -> Result<(Vec<(Asset, bool)>, Pagination)> {
+    let mut connection = app.db.acquire().await?;
+    let c = &mut *connection;
+    let total = if part.behind.is_none() { Some(store::total(c, attached).await?) } else { None };
+    part.check_depth(total)?;
+    let (assets, next) = store::list(c, attached, part).await?;
+    Ok((assets, part.pagination(total, next)))
 }
 
 /// A picture that a product may show. The caller's transaction has to insert a reference to it, which fails if the picture
@@ -183,9 +227,21 @@ pub async fn find_asset(c: &mut PgConnection, id: AssetId) -> Result<Option<Asse
     Ok(store::find(c, id).await?.map(|(asset, _)| asset))
 }
 
-/// Whether a picture was refused to go because a product shows it, or to come because it is gone.
-pub(super) fn is_in_use(error: &sqlx::Error) -> bool {
-    violated_constraint(error) == Some("product_images_asset_id_fkey")
+fn is_in_use(error: &sqlx::Error) -> bool {
+    matches!(violated_constraint(error), Some("product_images_asset_id_fkey" | "variants_asset_id_fkey"))
+}
+
+/// Says where a picture is shown that somebody wants to delete.
+async fn in_use(app: &App, id: AssetId) -> Result<Error> {
+    let (uses, total) = store::uses(&mut *app.db.acquire().await?, id, TOLD_USES).await?;
+    let details = uses.iter().map(|shown| match &shown.variant_sku {
+        Some(sku) => FieldError::new("variant", format!("{sku} of {} ({})", shown.product_title, shown.product_id)),
+        None => FieldError::new("product", format!("{} ({})", shown.product_title, shown.product_id)),
+    });
+    let details = details.collect();
+    let places =
+        if total == 1 { "One product or variant shows".into() } else { format!("{total} products and variants show") };
+    Ok(Error::Conflict { message: format!("{places} this picture. Take it off there first."), details })
 }
 
 /// Deletes a picture; its file goes after the commit.
@@ -197,7 +253,8 @@ pub(super) async fn delete(app: &App, actor: Option<&Identity>, meta: &RequestMe
     let deleted = store::delete(&mut tx, id, loose, actor.is_none(), app.clock.now()).await;
     match deleted {
         Err(error) if is_in_use(&error) => {
-            return Err(Error::conflict("A product shows this picture. Remove it from the product first."));
+            tx.rollback().await?;
+            return Err(in_use(app, id).await?);
         }
         Ok(false) => return Err(Error::NotFound("The picture")),
         other => other?,

@@ -2,17 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::model::{Asset, Place, Provider};
-use crate::platform::ids::{AssetId, UserId};
-
-/// Why a file is in `media_loose`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "lowercase")]
-pub(super) enum Purpose {
-    Writing,
-    Upload,
-}
+use crate::platform::count::{self, Total};
+use crate::platform::ids::{AssetId, ProductId, UserId};
+use crate::platform::page::Part;
 
 /// A file that belongs to no picture.
 #[derive(Debug)]
@@ -23,18 +18,41 @@ pub(super) struct Loose {
 }
 
 /// Makes a file known before it is written. At `remove_at` it counts as left behind.
-pub(super) async fn announce(
-    c: &mut PgConnection,
-    loose: &Loose,
-    purpose: Purpose,
-    remove_at: DateTime<Utc>,
-) -> sqlx::Result<()> {
+pub(super) async fn announce(c: &mut PgConnection, loose: &Loose, remove_at: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into media_loose (id, provider, key, purpose, remove_at) values ($1, $2, $3, $4, $5)",
+        "insert into media_loose (id, provider, key, purpose, remove_at) values ($1, $2, $3, 'writing', $4)",
         loose.id.0,
         loose.provider as Provider,
         loose.key,
-        purpose as Purpose,
+        remove_at,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// What a browser said that it is going to send.
+#[derive(Debug)]
+pub(super) struct Announced {
+    pub content_type: String,
+    pub bytes: i64,
+}
+
+/// Makes known what a browser may send.
+pub(super) async fn announce_upload(
+    c: &mut PgConnection,
+    loose: &Loose,
+    announced: &Announced,
+    remove_at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into media_loose (id, provider, key, purpose, announced_type, announced_bytes, remove_at)
+         values ($1, $2, $3, 'upload', $4, $5, $6)",
+        loose.id.0,
+        loose.provider as Provider,
+        loose.key,
+        announced.content_type,
+        announced.bytes,
         remove_at,
     )
     .execute(c)
@@ -43,31 +61,41 @@ pub(super) async fn announce(
 }
 
 /// Takes a written file out of the loose ones. False when the clean-up has it already.
-pub(super) async fn take(c: &mut PgConnection, id: AssetId, purpose: Purpose) -> sqlx::Result<bool> {
-    let taken = sqlx::query!("delete from media_loose where id = $1 and purpose = $2", id.0, purpose as Purpose)
-        .execute(c)
-        .await?;
+pub(super) async fn take(c: &mut PgConnection, id: AssetId) -> sqlx::Result<bool> {
+    let taken = sqlx::query!("delete from media_loose where id = $1 and purpose = 'writing'", id.0).execute(c).await?;
     Ok(taken.rows_affected() == 1)
 }
 
-/// An upload that waits for its confirmation.
-pub(super) async fn find_upload(c: &mut PgConnection, id: AssetId, now: DateTime<Utc>) -> sqlx::Result<Option<Loose>> {
-    sqlx::query_as!(
-        Loose,
-        r#"select id as "id: AssetId", provider as "provider: Provider", key from media_loose
-           where id = $1 and purpose = 'upload' and remove_at > $2"#,
+/// An upload that waits for its confirmation, and what was announced where that is known.
+pub(super) async fn find_upload(
+    c: &mut PgConnection,
+    id: AssetId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<(Loose, Option<Announced>)>> {
+    let row = sqlx::query!(
+        r#"select id as "id: AssetId", provider as "provider: Provider", key, announced_type, announced_bytes
+           from media_loose where id = $1 and purpose = 'upload' and remove_at > $2"#,
         id.0,
         now,
     )
     .fetch_optional(c)
-    .await
+    .await?;
+    Ok(row.map(|row| {
+        let loose = Loose { id: row.id, provider: row.provider, key: row.key };
+        let announced = row.announced_type.zip(row.announced_bytes);
+        (loose, announced.map(|(content_type, bytes)| Announced { content_type, bytes }))
+    }))
 }
 
-/// Ends an upload. What was sent is removed when nobody can send it again. False when somebody else has ended it.
-pub(super) async fn close_upload(c: &mut PgConnection, id: AssetId) -> sqlx::Result<bool> {
-    let closed = sqlx::query!("update media_loose set purpose = 'removal' where id = $1 and purpose = 'upload'", id.0)
-        .execute(c)
-        .await?;
+/// Ends an upload. What was sent is removed at `remove_at`, when nobody can send it again. False when somebody else has ended it.
+pub(super) async fn close_upload(c: &mut PgConnection, id: AssetId, remove_at: DateTime<Utc>) -> sqlx::Result<bool> {
+    let closed = sqlx::query!(
+        "update media_loose set purpose = 'removal', remove_at = $2 where id = $1 and purpose = 'upload'",
+        id.0,
+        remove_at,
+    )
+    .execute(c)
+    .await?;
     Ok(closed.rows_affected() == 1)
 }
 
@@ -172,13 +200,13 @@ impl Row {
     }
 }
 
-/// A picture, and whether a product shows it.
+/// A picture, and whether a product or a variant shows it.
 pub(super) async fn find(c: &mut PgConnection, id: AssetId) -> sqlx::Result<Option<(Asset, bool)>> {
     let row = sqlx::query_as!(
         Row,
         r#"select a.id as "id: AssetId", a.provider as "provider: Provider", a.key, a.version, a.url, a.content_type,
                   a.bytes, a.width, a.height, a.sha256, a.alt, a.created_by as "created_by: UserId", a.created_at,
-                  exists (select from product_images i where i.asset_id = a.id) as "is_attached!"
+                  exists (select from media_uses u where u.asset_id = a.id) as "is_attached!"
            from media_assets a where a.id = $1"#,
         id.0,
     )
@@ -187,39 +215,45 @@ pub(super) async fn find(c: &mut PgConnection, id: AssetId) -> sqlx::Result<Opti
     Ok(row.map(Row::split))
 }
 
-/// A page of the pictures, the newest first, each with whether a product shows it; and how many there are.
+/// Pictures, the newest first, each with whether a product or a variant shows it, and the last one's id where more follow.
 pub(super) async fn list(
     c: &mut PgConnection,
     attached: Option<bool>,
-    limit: i64,
-    offset: i64,
-) -> sqlx::Result<(Vec<(Asset, bool)>, i64)> {
+    part: Part,
+) -> sqlx::Result<(Vec<(Asset, bool)>, Option<Uuid>)> {
     let rows = sqlx::query_as!(
         Row,
         r#"select a.id as "id: AssetId", a.provider as "provider: Provider", a.key, a.version, a.url, a.content_type,
                   a.bytes, a.width, a.height, a.sha256, a.alt, a.created_by as "created_by: UserId", a.created_at,
-                  exists (select from product_images i where i.asset_id = a.id) as "is_attached!"
+                  exists (select from media_uses u where u.asset_id = a.id) as "is_attached!"
            from media_assets a
-           where $1::boolean is null or exists (select from product_images i where i.asset_id = a.id) = $1
+           where ($1::boolean is null or exists (select from media_uses u where u.asset_id = a.id) = $1)
+             and ($4::uuid is null or a.id < $4)
            order by a.id desc limit $2 offset $3"#,
         attached,
-        limit,
-        offset,
+        part.page.limit + 1,
+        part.offset(),
+        part.behind,
     )
-    .fetch_all(&mut *c)
+    .fetch_all(c)
     .await?;
-    let total = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from media_assets a
-           where $1::boolean is null or exists (select from product_images i where i.asset_id = a.id) = $1"#,
-        attached,
-    )
-    .fetch_one(c)
-    .await?;
-    Ok((rows.into_iter().map(Row::split).collect(), total))
+    Ok(part.cut(rows.into_iter().map(Row::split).collect(), |(asset, _)| asset.id.0))
+}
+
+/// How many pictures there are.
+pub(super) async fn total(c: &mut PgConnection, attached: Option<bool>) -> sqlx::Result<Total> {
+    count::total(c, |query| {
+        query.push(" from media_assets a");
+        if let Some(attached) = attached {
+            query.push(" where exists (select from media_uses u where u.asset_id = a.id) = ").push_bind(attached);
+        }
+    })
+    .await
 }
 
 /// Deletes a picture and leaves its file, under `loose`, to be removed now. False when there is no such picture, or, with
-/// `only_unused`, a product or a variant ever showed it. Violates `product_images_asset_id_fkey` while a product shows it.
+/// `only_unused`, a product or a variant ever showed it. Violates `product_images_asset_id_fkey` or
+/// `variants_asset_id_fkey` while one shows it.
 pub(super) async fn delete(
     c: &mut PgConnection,
     id: AssetId,
@@ -241,7 +275,46 @@ pub(super) async fn delete(
     Ok(deleted.rows_affected() == 1)
 }
 
-/// Pictures from before a time that no product ever showed.
+/// A place where a picture is shown.
+#[derive(Debug)]
+pub(super) struct Use {
+    pub product_id: ProductId,
+    pub product_title: String,
+    /// Where a variant shows it.
+    pub variant_sku: Option<String>,
+}
+
+/// Where a picture is shown, the first places of it, and how many there are.
+pub(super) async fn uses(c: &mut PgConnection, id: AssetId, limit: i64) -> sqlx::Result<(Vec<Use>, i64)> {
+    let rows = sqlx::query!(
+        r#"select product_id as "product_id!: ProductId", product_title as "product_title!", variant_sku,
+                  count(*) over () as "total!"
+           from media_uses where asset_id = $1 order by product_id, variant_sku nulls first limit $2"#,
+        id.0,
+        limit,
+    )
+    .fetch_all(c)
+    .await?;
+    let total = rows.first().map_or(0, |row| row.total);
+    let uses = rows.into_iter().map(|row| Use {
+        product_id: row.product_id,
+        product_title: row.product_title,
+        variant_sku: row.variant_sku,
+    });
+    Ok((uses.collect(), total))
+}
+
+/// Whether a file on the disk or in a bucket is still a picture's.
+pub(super) async fn is_kept(c: &mut PgConnection, key: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from media_assets where provider in ('local', 's3') and key = $1) as "kept!""#,
+        key,
+    )
+    .fetch_one(c)
+    .await
+}
+
+/// Pictures from before a time that nothing ever showed.
 pub(super) async fn never_attached(
     c: &mut PgConnection,
     before: DateTime<Utc>,

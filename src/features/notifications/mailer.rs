@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::ExposeSecret;
@@ -89,7 +90,15 @@ impl Mailer {
 
     fn message(&self, id: EmailId, mail: &Queued) -> anyhow::Result<Message> {
         let at: DateTime<Utc> = mail.created_at;
-        Ok(Message::builder()
+        let mut head = Message::builder();
+        if let Some(url) = &mail.unsubscribe_url {
+            // Mail programs show a button that posts to this address (RFC 8058).
+            let header = |name, value: String| HeaderValue::new(HeaderName::new_from_ascii_str(name), value);
+            head = head
+                .raw_header(header("List-Unsubscribe", format!("<{url}>")))
+                .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".into()));
+        }
+        Ok(head
             .from(self.from.clone())
             .to(Mailbox::new(None, mail.recipient.parse()?))
             .subject(mail.subject.as_str())

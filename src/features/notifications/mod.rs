@@ -17,7 +17,7 @@ use crate::platform::ids::{EmailId, OrderId, UserId};
 pub use jobs::DeliverMail;
 pub use mailbox::routes as mailbox_routes;
 pub use mailer::Mailer;
-pub use render::{Mail, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress};
+pub use render::{LowStockLine, Mail, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress};
 pub use store::{erase, export, give_up, sweep};
 
 /// A mail to send.

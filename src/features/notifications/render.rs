@@ -91,6 +91,45 @@ pub enum Mail {
         /// The payment, in the order's currency.
         payment: PaymentSummary,
     },
+    /// Tells somebody who asked that a variant can be bought again.
+    BackInStock {
+        /// The product's title.
+        title: String,
+        /// The variant, such as `Gold / 6 yards`.
+        variant: Option<String>,
+        /// What it costs, in hundredths of the currency's unit.
+        price_minor: i64,
+        /// The ISO 4217 code of the price.
+        currency: String,
+        /// A picture of it.
+        image_url: Option<String>,
+        /// Where it is sold.
+        link: String,
+        /// The page that takes back what else was asked for.
+        stop_link: String,
+    },
+    /// Tells the staff what has become low.
+    LowStock {
+        /// The first of them, the fewest first. At least one.
+        lines: Vec<LowStockLine>,
+        /// How many there are.
+        total: usize,
+    },
+    /// Reminds the customer of a cart with something in it.
+    AbandonedCart {
+        /// The customer's name.
+        name: String,
+        /// What can be bought of it; at least one line.
+        lines: Vec<OrderLine>,
+        /// How many lines there are beside these.
+        more: usize,
+        /// The ISO 4217 code of all amounts.
+        currency: String,
+        /// Where the cart is.
+        link: String,
+        /// Where one click ends such mails.
+        unsubscribe_link: String,
+    },
 }
 
 impl Mail {
@@ -103,8 +142,34 @@ impl Mail {
             Self::SecurityNotice { .. } => "security_notice",
             Self::OrderConfirmation { .. } => "order_confirmation",
             Self::PaymentReceipt { .. } => "payment_receipt",
+            Self::BackInStock { .. } => "back_in_stock",
+            Self::LowStock { .. } => "low_stock",
+            Self::AbandonedCart { .. } => "abandoned_cart",
         }
     }
+
+    /// Where one click ends mails of this kind; only those that sell have it.
+    pub fn unsubscribe_link(&self) -> Option<&str> {
+        match self {
+            Self::AbandonedCart { unsubscribe_link, .. } => Some(unsubscribe_link),
+            _ => None,
+        }
+    }
+}
+
+/// A variant of which little is left.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct LowStockLine {
+    /// The product's title.
+    pub title: String,
+    /// The variant, such as `Gold / 6 yards`.
+    pub variant: Option<String>,
+    /// Its sku.
+    pub sku: String,
+    /// Units that can be sold.
+    pub available: i32,
+    /// The threshold at or below which that is.
+    pub threshold: i32,
 }
 
 /// What changed in how an account is protected.
@@ -263,11 +328,13 @@ macro_rules! templates {
     };
 }
 
-const TEMPLATES: [(&str, &str); 22] = templates![
+const TEMPLATES: [(&str, &str); 33] = templates![
     "layout.mjml",
     "layout.txt",
     "order.mjml",
     "order.txt",
+    "lines.mjml",
+    "lines.txt",
     "verify_email.subject",
     "verify_email.mjml",
     "verify_email.txt",
@@ -286,6 +353,15 @@ const TEMPLATES: [(&str, &str); 22] = templates![
     "payment_receipt.subject",
     "payment_receipt.mjml",
     "payment_receipt.txt",
+    "abandoned_cart.subject",
+    "abandoned_cart.mjml",
+    "abandoned_cart.txt",
+    "back_in_stock.subject",
+    "back_in_stock.mjml",
+    "back_in_stock.txt",
+    "low_stock.subject",
+    "low_stock.mjml",
+    "low_stock.txt",
 ];
 
 /// The compiled templates, built on first use.

@@ -63,6 +63,29 @@ fn verify(name: &str) -> Mail {
     }
 }
 
+fn back_in_stock(title: &str, variant: Option<&str>) -> Mail {
+    Mail::BackInStock {
+        title: title.to_owned(),
+        variant: variant.map(str::to_owned),
+        price_minor: 4_500_050,
+        currency: "NGN".to_owned(),
+        image_url: Some("https://agapelooks.example/kente.jpg?w=480&h=480".to_owned()),
+        link: "https://agapelooks.example/product/kente".to_owned(),
+        stop_link: "https://agapelooks.example/back-in-stock/stop?token=00ff".to_owned(),
+    }
+}
+
+fn low_stock(lines: usize, total: usize) -> Mail {
+    let line = |n: usize| LowStockLine {
+        title: format!("Kente <{n}>\nFree!"),
+        variant: Some("Gold / 6 yards".to_owned()),
+        sku: format!("K-{n}"),
+        available: 2,
+        threshold: 10,
+    };
+    Mail::LowStock { lines: (1..=lines).map(line).collect(), total }
+}
+
 /// A link with a character that is escaped in HTML.
 const LINK: &str = "https://agapelooks.example/account?token=abc&lang=en";
 
@@ -107,6 +130,17 @@ fn receipt(order: OrderSummary) -> Mail {
     Mail::PaymentReceipt { order, payment: payment() }
 }
 
+fn reminder(name: &str, more: usize) -> Mail {
+    Mail::AbandonedCart {
+        name: name.to_owned(),
+        lines: order().lines,
+        more,
+        currency: "NGN".to_owned(),
+        link: LINK.to_owned(),
+        unsubscribe_link: "https://agapelooks.example/unsubscribe?token=x-1_".to_owned(),
+    }
+}
+
 fn rendered(mail: &Mail) -> Rendered {
     render(&store(), mail).expect("rendered")
 }
@@ -124,7 +158,8 @@ fn visible(html: &str) -> String {
 #[test]
 fn every_mail_renders_the_same_each_time() {
     let mut mails = account_mails("Ama");
-    mails.extend([verify("Ama"), confirmation(order()), receipt(order())]);
+    mails.extend([verify("Ama"), confirmation(order()), receipt(order()), reminder("Ama", 3)]);
+    mails.extend([back_in_stock("Kente", None), low_stock(1, 1), low_stock(2, 9)]);
     for mail in mails {
         let first = rendered(&mail);
         assert_eq!(first, rendered(&mail));
@@ -355,9 +390,53 @@ fn mails_keep_their_shape_as_json() {
     );
     let mut mails = account_mails("Ama");
     mails.extend([verify("Ama"), confirmation(order()), receipt(order())]);
+    mails.extend([back_in_stock("Kente", None), low_stock(1, 1), low_stock(2, 9)]);
     for mail in mails {
         let json = serde_json::to_value(&mail).expect("serialized");
         assert_eq!(json["kind"], mail.kind());
         assert_eq!(serde_json::from_value::<Mail>(json).expect("read"), mail);
     }
+}
+
+#[test]
+fn a_mail_of_what_is_back_says_what_it_costs_and_how_to_stop() {
+    let mail = rendered(&back_in_stock("Kente <b>\nFree!", Some("Gold / 6 yards")));
+    assert_eq!(mail.subject, "Kente <b> Free! is back");
+    assert!(mail.text.contains("Kente <b> Free! (Gold / 6 yards)\n₦45,000.50\n"), "{}", mail.text);
+    for part in [&mail.text, &visible(&mail.html)] {
+        assert!(part.contains("https://agapelooks.example/product/kente"));
+        assert!(part.contains("https://agapelooks.example/back-in-stock/stop?token=00ff"));
+    }
+    assert!(mail.html.contains("Kente &lt;b&gt;") && !mail.html.contains("Kente <b>"), "{}", mail.html);
+}
+
+#[test]
+fn a_mail_of_low_stock_names_the_first_and_counts_the_rest() {
+    let one = rendered(&low_stock(1, 1));
+    assert_eq!(one.subject, "Low stock: Kente <1> Free! (2 left)");
+    assert!(!one.text.contains("more") && one.text.contains("SKU K-1, warned at 10"), "{}", one.text);
+    let many = rendered(&low_stock(2, 9));
+    assert_eq!(many.subject, "Low stock: 9 variants");
+    assert!(many.text.contains("2 left of Kente <2> Free! (Gold / 6 yards)\n"), "{}", many.text);
+    assert!(many.text.contains("and 7 more") && many.html.contains("and 7 more"), "{}", many.text);
+}
+
+#[test]
+fn a_reminder_shows_the_cart_and_the_way_out() {
+    let mail = rendered(&reminder("Ama", 3));
+    assert_eq!(mail.subject, "You left something in your cart at AGAPE LOOKS");
+    let html = visible(&mail.html);
+    for fact in ["Bonwire kente, handwoven", "Gold / 6 yards", "₦90,000.00", "Aṣọ-òkè cap", "And 3 more.", "Hello Ama,"]
+    {
+        assert!(mail.text.contains(fact) && html.contains(fact), "{fact} in {}", mail.text);
+    }
+    assert!(mail.text.contains("2 x ₦45,000.00 = ₦90,000.00"), "{}", mail.text);
+    for link in [LINK, "https://agapelooks.example/unsubscribe?token=x-1_"] {
+        assert!(mail.text.contains(&format!("\n\n{link}\n")), "{}", mail.text);
+        assert!(html.contains(&format!("href=\"{link}\"")), "{link}");
+    }
+    let all = rendered(&reminder("<b>x</b> http://evil", 0));
+    assert!(!all.text.contains("more.\n") && all.text.contains("\nHello,\n"), "{}", all.text);
+    assert_eq!(reminder("Ama", 0).unsubscribe_link(), Some("https://agapelooks.example/unsubscribe?token=x-1_"));
+    assert_eq!(verify("Ama").unsubscribe_link(), None);
 }

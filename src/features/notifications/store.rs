@@ -21,8 +21,9 @@ pub(super) async fn insert(
 ) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
         "insert into emails (id, dedupe_key, kind, user_id, order_id, recipient, subject, html, body_text,
-                             status, provider, created_at, sent_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $12::timestamptz is null then 'queued' else 'sent' end, $10, $11, $12)
+                             status, provider, created_at, sent_at, unsubscribe_url)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $12::timestamptz is null then 'queued' else 'sent' end,
+                 $10, $11, $12, $13)
          on conflict (dedupe_key) do nothing",
         id.0,
         new.dedupe_key,
@@ -36,6 +37,7 @@ pub(super) async fn insert(
         provider,
         now,
         delivered.then_some(now),
+        new.mail.unsubscribe_link(),
     )
     .execute(c)
     .await?;
@@ -50,12 +52,15 @@ pub(super) struct Queued {
     pub html: String,
     pub body_text: String,
     pub created_at: DateTime<Utc>,
+    /// Where one click ends such mails.
+    pub unsubscribe_url: Option<String>,
 }
 
 pub(super) async fn find_queued(c: &mut PgConnection, id: EmailId) -> sqlx::Result<Option<Queued>> {
     sqlx::query_as!(
         Queued,
-        "select recipient, subject, html, body_text, created_at from emails where id = $1 and status = 'queued'",
+        "select recipient, subject, html, body_text, created_at, unsubscribe_url from emails
+         where id = $1 and status = 'queued'",
         id.0,
     )
     .fetch_optional(c)

@@ -14,10 +14,10 @@ use crate::app::App;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{OrderId, UserId};
 
-pub use model::{Event, Order, OrderItem, PaymentMethod, ShippingMethod, Status};
+pub use model::{Event, Order, OrderItem, Patience, PaymentMethod, ShippingMethod, Status};
 pub use store::{
-    LockedOrder, Move, buyers, find, is_erased, keep_for_review, lock, lock_of_person, move_status, overdue,
-    pseudonymise, record_event, sold_since,
+    LockedOrder, Move, buyers, find, has_ordered_since, is_erased, keep_for_review, lock, lock_of_person, move_status,
+    overdue, pseudonymise, record_event, sold_since,
 };
 
 /// The orders of a person as the API shows them, with their timelines, for him to take away. At most 10,000.

@@ -1,10 +1,11 @@
 //! What an order is.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::platform::address::Address;
+use crate::platform::config::Orders;
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CartId, OrderId, OrderItemId, ProductId, UserId, VariantId};
 use crate::platform::money::Amount;
@@ -135,6 +136,36 @@ pub enum PaymentMethod {
     #[default]
     #[serde(alias = "card")]
     Paystack,
+    /// By bank transfer, to an account that Paystack's page shows. The order waits longer for its money.
+    BankTransfer,
+}
+
+/// How long an order waits for its money.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// With its stock set aside.
+    pub reserved: TimeDelta,
+    /// Until it is given up.
+    pub unpaid: TimeDelta,
+}
+
+impl PaymentMethod {
+    /// How long the shop waits.
+    pub fn patience(self, config: &Orders) -> Patience {
+        let (reserved, unpaid) = match self {
+            Self::Paystack => (config.reservation_minutes, config.unpaid_minutes),
+            Self::BankTransfer => (config.transfer_reservation_minutes, config.transfer_unpaid_minutes),
+        };
+        Patience { reserved: TimeDelta::minutes(reserved), unpaid: TimeDelta::minutes(unpaid) }
+    }
+
+    /// The channels of the provider's page, where not all are wanted.
+    pub fn channels(self) -> Vec<String> {
+        match self {
+            Self::Paystack => Vec::new(),
+            Self::BankTransfer => vec!["bank_transfer".into()],
+        }
+    }
 }
 
 /// An order.

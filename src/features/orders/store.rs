@@ -145,6 +145,8 @@ pub struct LockedOrder {
     pub email: String,
     /// Where it stands.
     pub status: Status,
+    /// How it is paid.
+    pub payment_method: PaymentMethod,
     /// ISO 4217.
     pub currency: String,
     /// What it costs, in minor units.
@@ -173,7 +175,7 @@ pub async fn lock(c: &mut PgConnection, id: OrderId) -> sqlx::Result<Option<Lock
     sqlx::query_as!(
         LockedOrder,
         r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
-                  currency, total_minor, expires_at
+                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at
            from orders where id = $1 for update"#,
         id.0,
     )
@@ -294,7 +296,7 @@ pub async fn lock_of_person(c: &mut PgConnection, user: UserId, guest: Option<&s
     sqlx::query_as!(
         LockedOrder,
         r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
-                  currency, total_minor, expires_at
+                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at
            from orders where user_id = $1 or (user_id is null and email = $2) order by id for update"#,
         user.0,
         guest,
@@ -365,4 +367,18 @@ pub async fn sold_since(c: &mut PgConnection, since: DateTime<Utc>) -> sqlx::Res
     .fetch_all(c)
     .await?;
     Ok(sold.into_iter().map(|row| (row.id, row.units)).collect())
+}
+
+/// Whether an account has placed an order since then.
+///
+/// # Errors
+/// The database's.
+pub async fn has_ordered_since(c: &mut PgConnection, user: UserId, since: DateTime<Utc>) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from orders where user_id = $1 and placed_at >= $2) as "has!""#,
+        user.0,
+        since,
+    )
+    .fetch_one(c)
+    .await
 }

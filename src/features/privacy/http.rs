@@ -82,7 +82,7 @@ pub(super) struct ConsentData {
 
 /// All that the shop has about me
 ///
-/// One JSON: account, addresses, consents, sessions, orders, payments, cart, mails, audit entries.
+/// One JSON: account, addresses, consents, sessions, orders, payments, cart, wishlist, mails, audit entries.
 #[utoipa::path(get, path = "/privacy/export", tag = "Privacy", security(("bearer" = [])), responses(
     (status = 200, body = Envelope<Value>),
     (status = 401, body = ErrorEnvelope),

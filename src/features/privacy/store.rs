@@ -79,6 +79,22 @@ pub(super) async fn current(c: &mut PgConnection, person: Person) -> sqlx::Resul
     .await
 }
 
+/// Those of these accounts whose last answer allows mails that sell.
+///
+/// # Errors
+/// The database's.
+pub async fn agreeing_to_marketing(c: &mut PgConnection, users: &[UserId]) -> sqlx::Result<Vec<UserId>> {
+    let ids: Vec<_> = users.iter().map(|id| id.0).collect();
+    sqlx::query_scalar!(
+        r#"select u.id as "id!: UserId" from unnest($1::uuid[]) as u (id)
+           where (select c.granted from consents c where c.user_id = u.id and c.kind = 'marketing'
+                  order by c.at desc, c.id desc limit 1)"#,
+        &ids,
+    )
+    .fetch_all(c)
+    .await
+}
+
 /// Every answer of an account, for its owner to take away.
 ///
 /// # Errors

@@ -1,12 +1,15 @@
-//! The statement that places an order.
+//! The statement that places orders.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::Item;
 use crate::features::carts::CartLine;
-use crate::features::orders::{Order, PaymentMethod, ShippingMethod, Status};
+use crate::features::orders::{Order, OrderItem, PaymentMethod, ShippingMethod, Status};
 use crate::platform::ids::{ProductId, VariantId};
 
 /// A line to order, with its variant as it was read.
@@ -20,6 +23,9 @@ pub(super) struct Line {
     pub image_url: Option<String>,
     pub price_minor: i64,
     pub currency: String,
+    /// Units that nobody has.
+    pub available: i32,
+    /// Units that are wanted.
     pub quantity: i32,
 }
 
@@ -34,21 +40,30 @@ impl From<CartLine> for Line {
             image_url: line.image_url,
             price_minor: line.price_minor,
             currency: line.currency,
+            available: line.available,
             quantity: line.quantity,
         }
     }
 }
 
-/// The variants for sale among these items. A product that is named without a variant gives all its variants.
-pub(super) async fn offers(c: &mut PgConnection, items: &[Item]) -> sqlx::Result<Vec<Line>> {
-    let variants: Vec<_> = items.iter().filter_map(|item| item.variant).map(|id| id.0).collect();
-    let products: Vec<_> =
+/// The variants for sale among these items, each once. A product that is named without a variant gives two of its variants,
+/// if it has so many.
+pub(super) async fn offers(c: &mut PgConnection, items: &[&Item]) -> sqlx::Result<Vec<Line>> {
+    let variants: BTreeSet<_> = items.iter().filter_map(|item| item.variant).map(|id| id.0).collect();
+    let products: BTreeSet<_> =
         items.iter().filter(|item| item.variant.is_none()).filter_map(|item| item.product).map(|id| id.0).collect();
-    sqlx::query_file_as!(Line, "src/flows/place/offers.sql", &variants, &products,).fetch_all(c).await
+    let (variants, products) = (Vec::from_iter(variants), Vec::from_iter(products));
+    let mut offers =
+        sqlx::query_file_as!(Line, "src/flows/place/offers.sql", &variants, &products).fetch_all(c).await?;
+    // One that is named by itself and found by its product comes twice.
+    offers.sort_unstable_by_key(|offer| offer.variant_id);
+    offers.dedup_by_key(|offer| offer.variant_id);
+    Ok(offers)
 }
 
 #[derive(Debug)]
 pub(super) struct NewOrder {
+    /// Its number is not given yet. Its address may be empty: then it gets the account's.
     pub order: Order,
     /// The version of the cart that was read.
     pub cart_version: Option<i32>,
@@ -59,82 +74,100 @@ pub(super) struct NewOrder {
     pub job_attempts: i16,
 }
 
-#[derive(Debug)]
+/// What became of an order.
+#[derive(Clone, Debug)]
 pub(super) enum Outcome {
     /// Everything is written.
-    Placed { number: String },
+    Placed { number: String, email: String },
     /// Nothing is written: the account was erased.
     Gone,
-    /// Nothing is written: these variants have only so many available.
-    Short(Vec<(VariantId, i32)>),
     /// Nothing is written: a price, an offer or the cart is not as it was read.
     Stale,
+    /// Nothing is written: these variants have only so many available.
+    Short(Vec<(VariantId, i32)>),
+    /// Nothing is written: orders before it in the batch have taken what it needs, or were about to.
+    Behind,
 }
 
-/// Writes the order, its lines, its reservations with their movements, the first entry of its timeline and the job of
-/// its confirmation, and closes the cart: all, or nothing when stock is short or something was changed.
+/// Writes orders, their lines, reservations with their movements, the first entry of each timeline and the job of each
+/// confirmation, and closes the carts. Each order is written wholly, or not at all when stock is short or something was
+/// changed; the first one that can be written always is, and so on in their order. No two are of one cart.
 ///
-/// The stock rows are locked in the order of their ids before anything is decided, so two orders of the same goods
-/// follow each other and never deadlock.
-pub(super) async fn insert(c: &mut PgConnection, new: &NewOrder, now: DateTime<Utc>) -> sqlx::Result<Outcome> {
-    let order = &new.order;
-    let items = &order.items;
-    let ids: Vec<_> = items.iter().map(|item| item.id.0).collect();
-    let products: Vec<_> = items.iter().map(|item| item.product_id.0).collect();
-    let variants: Vec<_> = items.iter().map(|item| item.variant_id.0).collect();
-    let skus: Vec<_> = items.iter().map(|item| item.sku.clone()).collect();
-    let titles: Vec<_> = items.iter().map(|item| item.title.clone()).collect();
-    let names: Vec<_> = items.iter().map(|item| item.variant_name.clone()).collect();
-    let images: Vec<_> = items.iter().map(|item| item.image_url.clone()).collect();
-    let prices: Vec<_> = items.iter().map(|item| item.unit_price_minor).collect();
-    let quantities: Vec<_> = items.iter().map(|item| item.quantity).collect();
-    let totals: Vec<_> = items.iter().map(|item| item.total_minor).collect();
-    let taxes: Vec<_> = items.iter().map(|item| item.tax_minor).collect();
-    let row = sqlx::query_file!(
+/// The stock rows are locked in the order of their ids before anything is decided, so batches of the same goods follow each
+/// other and never deadlock.
+pub(super) async fn insert(
+    c: &mut PgConnection,
+    orders: &[&NewOrder],
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Outcome>> {
+    let Some(first) = orders.first() else { return Ok(Vec::new()) };
+    let lines: Vec<(i32, i32, &OrderItem)> = (1..)
+        .zip(orders)
+        .flat_map(|(n, new)| (1..).zip(&new.order.items).map(move |(position, item)| (n, position, item)))
+        .collect();
+    let rows = sqlx::query_file!(
         "src/flows/place/insert.sql",
-        &ids,
-        &products,
-        &variants,
-        &skus,
-        &titles,
-        &names,
-        &images as &[Option<String>],
-        &prices,
-        &quantities,
-        &totals,
-        &taxes,
+        &each(&lines, |line| line.0),
+        &each(&lines, |line| line.2.id.0),
+        &each(&lines, |line| line.2.product_id.0),
+        &each(&lines, |line| line.2.variant_id.0),
+        &each(&lines, |line| line.2.sku.clone()),
+        &each(&lines, |line| line.2.title.clone()),
+        &each(&lines, |line| line.2.variant_name.clone()),
+        &each(&lines, |line| line.2.image_url.clone()) as &[Option<String>],
+        &each(&lines, |line| line.2.unit_price_minor),
+        &each(&lines, |line| line.2.quantity),
+        &each(&lines, |line| line.2.total_minor),
+        &each(&lines, |line| line.2.tax_minor),
+        &each(&lines, |line| line.1),
+        &each(orders, |new| new.order.id.0),
+        &each(orders, |new| new.order.user_id.map(|id| id.0)) as &[Option<Uuid>],
+        &each(orders, |new| new.order.cart_id.map(|id| id.0)) as &[Option<Uuid>],
+        &each(orders, |new| new.cart_version) as &[Option<i32>],
+        &each(orders, |new| Some(new.order.email.clone()).filter(|email| !email.is_empty())) as &[Option<String>],
+        &each(orders, |new| new.order.currency.clone()),
+        &each(orders, |new| new.order.subtotal_minor),
+        &each(orders, |new| new.order.discount_minor),
+        &each(orders, |new| new.order.shipping_minor),
+        &each(orders, |new| new.order.tax_minor),
+        &each(orders, |new| new.order.total_minor),
+        &each(orders, |new| new.order.shipping_address.clone()),
+        &each(orders, |new| new.order.shipping_method) as &[ShippingMethod],
+        &each(orders, |new| new.order.payment_method) as &[PaymentMethod],
+        &each(orders, |new| new.order.notes.clone()) as &[Option<String>],
+        &each(orders, |new| new.order.expires_at) as &[Option<DateTime<Utc>>],
+        &each(orders, |new| new.reserved_until),
+        &each(orders, |new| new.job.clone()),
         now,
-        order.cart_id.map(|id| id.0),
-        new.cart_version,
-        order.id.0,
-        order.user_id.map(|id| id.0),
-        order.email,
-        order.status as Status,
-        order.currency,
-        order.subtotal_minor,
-        order.discount_minor,
-        order.shipping_minor,
-        order.tax_minor,
-        order.total_minor,
-        order.shipping_address,
-        order.shipping_method as ShippingMethod,
-        order.payment_method as PaymentMethod,
-        order.notes,
-        order.expires_at,
-        new.reserved_until,
-        new.job_kind,
-        new.job,
-        new.job_attempts,
+        Status::PendingPayment as Status,
+        first.job_kind,
+        first.job_attempts,
     )
-    // Outside of a transaction the statement commits by itself, which may fail after the row was sent: read to the end.
+    // Outside of a transaction the statement commits by itself, which may fail after the rows were sent: read to the end.
     .fetch_all(c)
-    .await?
-    .pop()
-    .ok_or(sqlx::Error::RowNotFound)?;
-    Ok(match row.number {
-        Some(number) => Outcome::Placed { number },
-        None if row.gone => Outcome::Gone,
-        None if row.short.is_empty() => Outcome::Stale,
-        None => Outcome::Short(row.short.into_iter().zip(row.available).collect()),
-    })
+    .await?;
+    let mut outcomes = vec![Outcome::Behind; orders.len()];
+    for row in rows {
+        let Some(outcome) = usize::try_from(row.n - 1).ok().and_then(|i| outcomes.get_mut(i)) else { continue };
+        if let Some(number) = row.number {
+            *outcome = Outcome::Placed { number, email: row.email.unwrap_or_default() };
+        } else if row.is_gone {
+            *outcome = Outcome::Gone;
+        } else if row.is_stale {
+            *outcome = Outcome::Stale;
+        } else if row.available < row.quantity {
+            let line = (row.variant_id, row.available);
+            match outcome {
+                Outcome::Short(short) => short.push(line),
+                Outcome::Behind => *outcome = Outcome::Short(vec![line]),
+                _ => {}
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// One column of several rows.
+fn each<T, U>(rows: &[T], column: impl Fn(&T) -> U) -> Vec<U> {
+    rows.iter().map(column).collect()
 }

@@ -187,9 +187,9 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestMeta {
 
 /// The address of the client: the peer, or, when the peer is a trusted proxy, the last address in `X-Forwarded-For`
 /// that is not one. What stands before it, and before an entry that cannot be read, may have come from the client.
-pub fn client_ip(parts: &Parts, trusted: &[Network]) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
-    let lines: Vec<_> = parts.headers.get_all("x-forwarded-for").iter().collect();
+pub fn client_ip(request: &Request, trusted: &[Network]) -> Option<IpAddr> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
+    let lines: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
     let entries = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let mut client = peer;
     for entry in entries {

@@ -155,35 +155,50 @@ fn quoted(message: &str, before: &str) -> Option<String> {
     Some(rest[..rest.find('`')?].to_owned())
 }
 
-/// Serde's words for a wrong type, in the words of the person who sent it.
+/// Serde's words for a wrong value, in the words of the person who sent it.
 fn readable(message: &str) -> String {
-    match message.strip_prefix("invalid type: ").and_then(|m| m.split_once(", expected ")) {
-        Some((_, expected)) => {
-            let expected = match expected {
-                "a string" | "a borrowed string" | "string" => "a text",
-                "a boolean" => "true or false",
-                "a map" => "an object",
-                "a sequence" => "a list",
-                e if e.starts_with("struct ") => "an object",
-                "i16" | "i32" | "i64" | "u16" | "u32" | "u64" | "usize" => "a whole number",
-                e => e,
-            };
-            format!("must be {expected}")
-        }
-        None => match message.strip_prefix("unknown variant ") {
-            Some(rest) => match rest.split_once("expected ") {
-                Some((_, allowed)) => {
-                    format!(
-                        "must be {}",
-                        allowed.trim_start_matches("one of ").replace('`', "\"").replace(", ", " or ")
-                    )
-                }
-                None => "is not an allowed value".into(),
-            },
-            None if message.starts_with("invalid value: integer") => "is out of range".into(),
-            None if message.starts_with("UUID parsing failed") => "must be a UUID".into(),
-            None => message.to_owned(),
-        },
+    if message.starts_with("invalid value: integer") {
+        return "is out of range".into();
+    }
+    if message.starts_with("UUID parsing failed") {
+        return "must be a UUID".into();
+    }
+    if message.starts_with("data did not match any variant") {
+        return "has none of the shapes that are allowed here".into();
+    }
+    if let Some(rest) = message.strip_prefix("unknown variant ") {
+        return match rest.split_once("expected ") {
+            Some((_, allowed)) => {
+                let allowed = allowed.trim_start_matches("one of ").replace('`', "\"");
+                format!("must be {}", allowed.replace(", ", " or "))
+            }
+            None => "is not an allowed value".into(),
+        };
+    }
+    let is_serdes =
+        ["invalid type: ", "invalid value: ", "invalid length "].iter().any(|start| message.starts_with(start));
+    match message.rsplit_once(", expected ").filter(|_| is_serdes) {
+        Some((_, expected)) => format!("must be {}", kind(expected)),
+        None => message.to_owned(),
+    }
+}
+
+/// What serde expected, without the names of the program's own types.
+fn kind(expected: &str) -> &str {
+    match expected {
+        "a string" | "a borrowed string" | "string" => "a text",
+        "a boolean" => "true or false",
+        "a map" => "an object",
+        "a sequence" => "a list",
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "f32" | "f64" | "a number" => "a number",
+        "unit" => "null",
+        e if e.starts_with("struct ") || e.contains("tagged enum ") => "an object",
+        e if e == "string or map" || e.starts_with("enum ") => "one of its names",
+        e if e.starts_with("a tuple ") || e.starts_with("an array ") => "a list",
+        e if e.contains("UUID") => "a UUID",
+        e if e.contains("date and time") => "a time, such as 2026-11-28T14:00:00Z",
+        e => e,
     }
 }
 
@@ -288,6 +303,55 @@ mod tests {
             "items[1].quantity",
         ] {
             assert!(paths.contains(&path), "{path} is missing in {faults:#?}");
+        }
+    }
+
+    /// Nobody who sends JSON knows the types of this program, or the library that reads them.
+    #[test]
+    fn wrong_values_are_told_in_plain_words() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Colour {
+            Red,
+            Gold,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(untagged)]
+        #[expect(dead_code, reason = "only its reading is tested")]
+        enum Either {
+            Item(Item),
+            Number(f64),
+        }
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only its reading is tested")]
+        struct All {
+            colour: Option<Colour>,
+            either: Option<Either>,
+            width: Option<f64>,
+            count: Option<u8>,
+            pair: Option<(i32, i32)>,
+            item: Option<Item>,
+            at: Option<chrono::DateTime<chrono::Utc>>,
+            id: Option<uuid::Uuid>,
+        }
+        for (body, message) in [
+            (r#"{"colour": "blue"}"#, "must be \"red\" or \"gold\""),
+            (r#"{"colour": 5}"#, "must be one of its names"),
+            (r#"{"either": "x"}"#, "has none of the shapes that are allowed here"),
+            (r#"{"width": "x"}"#, "must be a number"),
+            (r#"{"count": "x"}"#, "must be a whole number"),
+            (r#"{"count": 256}"#, "is out of range"),
+            (r#"{"pair": [1]}"#, "must be a list"),
+            (r#"{"pair": "x"}"#, "must be a list"),
+            (r#"{"item": "x"}"#, "must be an object"),
+            (r#"{"at": 5}"#, "must be a time, such as 2026-11-28T14:00:00Z"),
+            (r#"{"id": "x"}"#, "must be a UUID"),
+            (r#"{"id": true}"#, "must be a UUID"),
+        ] {
+            match parse::<All>(body.as_bytes()) {
+                Err(Error::Validation(faults)) => assert_eq!(faults[0].message, message, "{body}"),
+                other => panic!("{body}: {other:?}"),
+            }
         }
     }
 

@@ -26,7 +26,7 @@ macro_rules! templates {
     };
 }
 
-const TEMPLATES: [(&str, &str); 9] = templates![
+const TEMPLATES: [(&str, &str); 11] = templates![
     "layout.html",
     "home.html",
     "mailbox.html",
@@ -36,6 +36,8 @@ const TEMPLATES: [(&str, &str); 9] = templates![
     "reset_password.html",
     "payment_result.html",
     "message.html",
+    "back_in_stock_stop.html",
+    "unsubscribe.html",
 ];
 
 /// Renders a page, such as `home.html`, with every value HTML-escaped.
@@ -89,6 +91,24 @@ pub fn respond(
         html,
     )
         .into_response())
+}
+
+/// A refusal as a page, with the status and the headers of the JSON that it stands for.
+pub fn refusal(config: &Config, error: crate::platform::error::Error) -> Response {
+    #[derive(Serialize)]
+    struct Message {
+        title: &'static str,
+        text: String,
+    }
+    let text = error.to_string();
+    let mut response = error.into_response();
+    let title = response.status().canonical_reason().unwrap_or("This did not work");
+    if let Ok(page) = respond(config, "message.html", &Message { title, text }) {
+        let (parts, body) = page.into_parts();
+        *response.body_mut() = body;
+        response.headers_mut().extend(parts.headers);
+    }
+    response
 }
 
 /// The compiled templates, built on first use.

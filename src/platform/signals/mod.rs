@@ -45,16 +45,19 @@ pub enum Topic {
     Carts,
     /// Sessions, which have ended.
     Sessions,
+    /// Files of pictures, which are gone.
+    Pictures,
 }
 
 impl Topic {
-    const ALL: [Self; 3] = [Self::Products, Self::Carts, Self::Sessions];
+    const ALL: [Self; 4] = [Self::Products, Self::Carts, Self::Sessions, Self::Pictures];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Products => "products",
             Self::Carts => "carts",
             Self::Sessions => "sessions",
+            Self::Pictures => "pictures",
         }
     }
 }

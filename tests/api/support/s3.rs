@@ -74,6 +74,12 @@ impl FakeS3 {
         names
     }
 
+    /// Puts an object past every signature.
+    pub fn put(&self, name: &str, content: &[u8], content_type: &str) {
+        let object = (Bytes::copy_from_slice(content), content_type.to_owned());
+        self.bucket.lock().unwrap().objects.insert(name.to_owned(), object);
+    }
+
     pub fn object(&self, name: &str) -> Option<(Bytes, String)> {
         self.bucket.lock().unwrap().objects.get(name).cloned()
     }

@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
 use super::answer::Refusal;
-use super::auth::authorize;
+use super::auth::{authorize, check_basic};
 use super::picture::Picture;
 use super::store::Kept;
 use super::{Fake, FakeConfig};
@@ -41,6 +41,15 @@ const OF_DESTROY: [&str; 3] = ["public_id", "type", "invalidate"];
 const RANDOM_ID_LEN: usize = 20;
 
 type Answer = Result<Json<Value>, Refusal>;
+
+/// `GET /v1_1/{cloud}/ping`.
+pub(super) async fn ping(State(fake): State<Fake>, Path(cloud): Path<String>, headers: HeaderMap) -> Answer {
+    if cloud != fake.0.config.cloud_name {
+        return Err(Refusal::unauthorized(format!("Invalid cloud_name {cloud}")));
+    }
+    check_basic(&fake, &headers)?;
+    Ok(Json(json!({ "status": "ok" })))
+}
 
 /// `POST /v1_1/{cloud}/image/upload`.
 pub(super) async fn upload(

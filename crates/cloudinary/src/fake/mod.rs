@@ -6,6 +6,7 @@
 //!
 //! | Path | What |
 //! | --- | --- |
+//! | `GET /v1_1/{cloud}/ping` | is there |
 //! | `POST /v1_1/{cloud}/image/upload` | keeps a picture |
 //! | `POST /v1_1/{cloud}/image/destroy` | forgets it |
 //! | `GET /{cloud}/image/{type}/…` | delivers it, signed or not |
@@ -150,6 +151,7 @@ impl Fake {
         let api = Router::new()
             .route("/v1_1/{cloud}/image/upload", post(api::upload).layer(DefaultBodyLimit::max(limit)))
             .route("/v1_1/{cloud}/image/destroy", post(api::destroy))
+            .route("/v1_1/{cloud}/ping", get(api::ping))
             .route_layer(middleware::from_fn_with_state(self.clone(), control::misbehave));
         api.route("/{cloud}/image/{type}/{*path}", get(delivery::deliver))
             // Browsers of any page may upload and show pictures.

@@ -16,6 +16,22 @@ fn rejected(error: &Error, status: u16) -> &str {
 }
 
 #[tokio::test]
+async fn a_ping_tells_good_credentials_from_bad_ones() {
+    let running = start().await;
+    running.client().ping().await.unwrap();
+    let with = |config: ClientConfig| Client::new(config).unwrap();
+    for (config, told) in [
+        (ClientConfig { api_secret: SecretString::from("another"), ..running.config() }, "api_secret mismatch"),
+        (ClientConfig { api_key: "another".into(), ..running.config() }, "unknown api_key"),
+        (ClientConfig { cloud_name: "another".into(), ..running.config() }, "Invalid cloud_name another"),
+    ] {
+        assert_eq!(rejected(&with(config).ping().await.unwrap_err(), 401), told);
+    }
+    running.faults(json!({"fail_next": {"status": 503}})).await;
+    assert!(matches!(running.client().ping().await, Err(Error::Unavailable { http_status: 503, .. })));
+}
+
+#[tokio::test]
 async fn an_upload_is_kept_and_can_be_fetched() {
     let running = start().await;
     let client = running.client();

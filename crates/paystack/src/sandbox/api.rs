@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::answer::Invalid;
 use super::money::{Currency, MAXIMUM};
-use super::payment::{Payment, Status};
+use super::payment::{Payment, Status, card};
 use super::{Sandbox, answer};
 use crate::Reference;
 use crate::fields::Fields;
@@ -90,6 +90,7 @@ fn read_request(body: &[u8]) -> Result<Payment, Invalid> {
         requested_amount: amount,
         currency: code,
         callback_url,
+        channel: fields.value("channels").and_then(|all| all.get(0)?.as_str()).map_or_else(card, str::to_owned),
         metadata: fields.value("metadata").cloned().unwrap_or_else(|| Value::from("")),
         created_at: Utc::now(),
         status: Status::Abandoned,

@@ -19,12 +19,20 @@ pub(super) struct Payment {
     pub(super) requested_amount: i64,
     pub(super) currency: String,
     pub(super) callback_url: Option<String>,
+    /// The first one that the page was asked to offer.
+    #[serde(default = "card")]
+    pub(super) channel: String,
     /// As sent; `""` if nothing was.
     pub(super) metadata: Value,
     pub(super) created_at: DateTime<Utc>,
     pub(super) status: Status,
     pub(super) tries: Vec<Try>,
     pub(super) paid: Option<Paid>,
+}
+
+/// What a page offers first that was asked for nothing.
+pub(super) fn card() -> String {
+    "card".to_owned()
 }
 
 /// Where a transaction stands. A new one is abandoned until something happens.
@@ -138,7 +146,7 @@ impl Payment {
             "created_at": time(self.created_at),
             "paidAt": paid_at,
             "createdAt": time(self.created_at),
-            "channel": "card",
+            "channel": self.channel,
             "currency": self.currency,
             "ip_address": "127.0.0.1",
             "metadata": self.metadata,
@@ -197,7 +205,7 @@ impl Payment {
     }
 
     fn authorization(&self, country: &str) -> Value {
-        let Some(last) = self.tries.last() else {
+        let Some(last) = self.tries.last().filter(|_| self.channel == card()) else {
             return json!({});
         };
         let last4 = last.card.last4();

@@ -64,6 +64,7 @@ pub(crate) fn request(reference: &str) -> InitializeTransaction {
         amount: 400_000,
         currency: "NGN".to_owned(),
         reference: Reference::new(reference).unwrap(),
+        channels: Vec::new(),
         callback_url: Some("http://shop.example/paid?lang=en".to_owned()),
         metadata: Metadata::default(),
     }

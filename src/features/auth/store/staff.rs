@@ -144,3 +144,18 @@ pub(in crate::features::auth) async fn unlock(
     .await?;
     Ok(())
 }
+
+/// The accounts of these roles that can act, with their addresses.
+pub(in crate::features::auth) async fn addresses_of(
+    c: &mut PgConnection,
+    roles: &[String],
+) -> sqlx::Result<Vec<(UserId, String)>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: UserId", email from users
+           where role = any($1) and role <> 'customer' and suspended_at is null and erased_at is null order by id limit 100"#,
+        roles,
+    )
+    .fetch_all(c)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.email)).collect())
+}

@@ -2,17 +2,15 @@
 //! wrong with one is noted under its row and heading.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read;
 
-use super::model::{RowProblem, Severity};
-use super::table::{Columns, Row};
-use super::{number, text};
+use super::model::{ImportedProduct, RowProblem, Severity};
+use super::table::{Columns, Row, Table};
+use super::{limits, number, text};
+use crate::features::catalog::rules::{MAX_IMAGES, check_image_url};
 
-pub(super) const MAX_TITLE: usize = 200;
-pub(super) const MAX_SKU: usize = 64;
-pub(super) const MAX_CATEGORY: usize = 120;
-pub(super) const MAX_TAGS: usize = 100;
-/// The longest tag, option value and the like.
-pub(super) const MAX_NAME: usize = 200;
+/// Headings that a message names.
+const SHOWN_HEADINGS: usize = 40;
 
 /// What is checked across the rows of a file, and what was found.
 #[derive(Debug)]
@@ -20,7 +18,7 @@ pub(super) struct Checks<C> {
     headings: Vec<Option<String>>,
     /// Decimals of the shop's currency.
     exponent: u32,
-    /// Article numbers met, and the row of each.
+    /// Article numbers met, in lower case, and the row of each.
     skus: HashMap<String, u64>,
     /// Currency marks met: each is mentioned once.
     marks: HashSet<String>,
@@ -29,6 +27,24 @@ pub(super) struct Checks<C> {
 }
 
 impl<C: Columns> Checks<C> {
+    /// For a file with columns, of which those that are not read are noted in its heading row. `stock` is the column
+    /// without which all is sold out.
+    pub(super) fn of_table<R: Read>(table: &Table<R, C>, exponent: u32, stock: C) -> Self {
+        let mut checks = Self::new(table.headings(), exponent);
+        let ignored = table.ignored();
+        if !ignored.is_empty() {
+            let shown: Vec<_> = ignored.iter().take(SHOWN_HEADINGS).map(|heading| shorten(heading)).collect();
+            let more = ignored.len().saturating_sub(shown.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            checks.warn(1, None, format!("Columns that are not read: {}{more}.", shown.join(", ")));
+        }
+        if !checks.has(stock) {
+            let message = "The file has no column of stock: what is new will be sold out here until a quantity is set.";
+            checks.warn(1, None, message);
+        }
+        checks
+    }
+
     /// `headings` are those of the file, by slot.
     pub(super) fn new(headings: Vec<Option<String>>, exponent: u32) -> Self {
         Self {
@@ -46,6 +62,11 @@ impl<C: Columns> Checks<C> {
         self.headings.get(field.slot()).is_some_and(Option::is_some)
     }
 
+    /// What the file says under a heading, if it has it.
+    pub(super) fn said<T>(&self, field: C, read: impl FnOnce() -> T) -> Option<T> {
+        self.has(field).then(read)
+    }
+
     /// What was found since this was last asked, in row order.
     pub(super) fn take_problems(&mut self) -> Vec<RowProblem> {
         let mut problems = std::mem::take(&mut self.problems);
@@ -57,8 +78,13 @@ impl<C: Columns> Checks<C> {
         self.problems.append(problems);
     }
 
+    /// What the file calls a column.
+    fn heading(&self, field: Option<C>) -> Option<String> {
+        field.and_then(|field| self.headings.get(field.slot()).cloned().flatten())
+    }
+
     fn report(&mut self, severity: Severity, row: u64, field: Option<C>, message: String) {
-        let column = field.and_then(|field| self.headings.get(field.slot()).cloned().flatten());
+        let column = self.heading(field);
         self.problems.push(RowProblem { row, column, severity, message });
     }
 
@@ -70,14 +96,44 @@ impl<C: Columns> Checks<C> {
         self.report(Severity::Warning, row, field, message.into());
     }
 
-    /// A title as one line, noted where it is too long or a formula.
+    /// Notes what the shop refuses of a product, whoever brings it, each in the row where it stands, unless that cell is at
+    /// fault already. Pictures that are too many are left out.
+    pub(super) fn finish(&mut self, product: &mut ImportedProduct) {
+        if let Some(first) = product.images.get(MAX_IMAGES) {
+            let message =
+                format!("The product has {} pictures; the first {MAX_IMAGES} are kept.", product.images.len());
+            let (row, field) = (first.row, C::named("images.url"));
+            self.warn(row, field, message);
+            product.images.truncate(MAX_IMAGES);
+        }
+        for fault in limits::faults(product) {
+            let (part, rest) = fault.field.split_once('[').unwrap_or((&fault.field, ""));
+            let (place, name) = rest.split_once("].").unwrap_or_default();
+            let place: usize = place.parse().unwrap_or_default();
+            let (row, path, whose) = match part {
+                "variants" if !name.is_empty() => {
+                    (product.variants.get(place).map(|variant| variant.row), format!("variants.{name}"), "variant's ")
+                }
+                "images" if !name.is_empty() => {
+                    (product.images.get(place).map(|image| image.row), format!("images.{name}"), "picture's ")
+                }
+                _ => (None, part.to_owned(), ""),
+            };
+            let name = words(if name.is_empty() { part } else { name });
+            let (row, field) = (row.unwrap_or(product.row), C::named(&path));
+            let column = self.heading(field);
+            let is_told = |problem: &RowProblem| {
+                problem.severity == Severity::Error && problem.row == row && problem.column == column
+            };
+            if column.is_none() || !self.problems.iter().any(is_told) {
+                self.error(row, field, format!("The {whose}{name} {}.", fault.message));
+            }
+        }
+    }
+
+    /// A title as one line, noted where it is a formula.
     pub(super) fn title(&mut self, row: &Row<C>, field: C) -> String {
         let title = text::line(row.get(field));
-        let length = title.chars().count();
-        if length > MAX_TITLE {
-            let message = format!("The title has {length} characters; at most {MAX_TITLE} are allowed.");
-            self.error(row.number, Some(field), message);
-        }
         if text::looks_like_formula(&title) {
             let message = "The title looks like a spreadsheet formula. It is kept as text; check it.";
             self.warn(row.number, Some(field), message);
@@ -139,36 +195,31 @@ impl<C: Columns> Checks<C> {
         }
     }
 
-    /// A quantity from 0; an empty cell is 0.
-    pub(super) fn quantity(&mut self, row: &Row<C>, field: C) -> i32 {
+    /// A quantity from 0; `None` where the file has none.
+    pub(super) fn quantity(&mut self, row: &Row<C>, field: C) -> Option<i32> {
         let written = unprotected(row.get(field));
-        let quantity = match written {
-            "" => 0,
-            written => match number::quantity(written) {
-                Ok(quantity) => quantity,
-                Err(reason) => {
-                    let message = format!("“{}” {reason}.", shorten(written));
-                    self.error(row.number, Some(field), message);
-                    return 0;
-                }
-            },
-        };
-        if quantity < 0 {
-            let message = format!("{quantity} in stock: more were sold than there were. Taken as 0.");
-            self.warn(row.number, Some(field), message);
+        if written.is_empty() {
+            return None;
         }
-        quantity.max(0)
+        match number::quantity(written) {
+            Ok(quantity) => {
+                if quantity < 0 {
+                    let message = format!("{quantity} in stock: more were sold than there were. Taken as 0.");
+                    self.warn(row.number, Some(field), message);
+                }
+                Some(quantity.max(0))
+            }
+            Err(reason) => {
+                let message = format!("“{}” {reason}.", shorten(written));
+                self.error(row.number, Some(field), message);
+                None
+            }
+        }
     }
 
     /// An article number, which no other variant of the file may have.
     pub(super) fn sku(&mut self, row: &Row<C>, field: C) -> Option<String> {
-        let sku = self.short(row, field, text::code(row.get(field)))?;
-        let length = sku.chars().count();
-        if length > MAX_SKU {
-            let message = format!("The article number has {length} characters; at most {MAX_SKU} are allowed.");
-            self.error(row.number, Some(field), message);
-            return None;
-        }
+        let sku = some(text::code(row.get(field)))?;
         if number::is_ruined(&sku) {
             self.warn(row.number, Some(field), "A spreadsheet seems to have rewritten this article number. Check it.");
         }
@@ -178,14 +229,14 @@ impl<C: Columns> Checks<C> {
 
     /// Notes an article number that stands in the file already.
     pub(super) fn claim_sku(&mut self, row: u64, field: Option<C>, sku: &str) {
-        if let Some(first) = self.skus.get(sku).copied() {
+        if let Some(first) = self.skus.get(&sku.to_lowercase()).copied() {
             let message = format!(
                 "The article number “{}” already stands in row {first}. Give each variant its own, or none.",
                 shorten(sku)
             );
             self.error(row, field, message);
         } else {
-            self.skus.insert(sku.to_owned(), row);
+            self.skus.insert(sku.to_lowercase(), row);
         }
     }
 
@@ -199,7 +250,7 @@ impl<C: Columns> Checks<C> {
             self.warn(row.number, Some(field), message);
             return None;
         }
-        self.short(row, field, barcode)
+        some(barcode)
     }
 
     /// A picture's address; `None`, noted, if it cannot be used.
@@ -207,41 +258,11 @@ impl<C: Columns> Checks<C> {
         if url.is_empty() {
             return None;
         }
-        if let Err(reason) = text::check_image_url(url) {
+        if let Err(reason) = check_image_url(url) {
             self.warn(row, Some(field), format!("The picture's address {reason}; it is left out."));
             return None;
         }
         Some(url.to_owned())
-    }
-
-    /// A cell that has to be short; `None` if it is empty.
-    pub(super) fn short(&mut self, row: &Row<C>, field: C, value: String) -> Option<String> {
-        if value.chars().count() > MAX_NAME {
-            let message = format!("The cell has more than {MAX_NAME} characters. Shorten it.");
-            self.error(row.number, Some(field), message);
-            return None;
-        }
-        some(value)
-    }
-
-    pub(super) fn short_line(&mut self, row: &Row<C>, field: C) -> Option<String> {
-        self.short(row, field, text::line(row.get(field)))
-    }
-
-    /// Tags, each once, in their order.
-    pub(super) fn tags(&mut self, row: u64, field: C, tags: impl Iterator<Item = String>) -> Vec<String> {
-        let mut met = HashSet::new();
-        let tags: Vec<String> = tags.filter(|tag| !tag.is_empty() && met.insert(tag.to_lowercase())).collect();
-        if tags.len() > MAX_TAGS {
-            let message = format!("The product has {} tags; at most {MAX_TAGS} are allowed.", tags.len());
-            self.error(row, Some(field), message);
-        }
-        if let Some(tag) = tags.iter().find(|tag| tag.chars().count() > MAX_NAME) {
-            let message =
-                format!("The tag “{}” has more than {MAX_NAME} characters. Separate tags with commas.", shorten(tag));
-            self.error(row, Some(field), message);
-        }
-        tags
     }
 
     /// `None` for an empty cell, and, with a warning, for an unknown word.
@@ -259,6 +280,11 @@ impl<C: Columns> Checks<C> {
         }
     }
 
+    /// As [`truth`](Self::truth), where the file has the column. An empty cell says no.
+    pub(super) fn flag(&mut self, row: &Row<C>, field: C) -> Option<bool> {
+        self.has(field).then(|| self.truth(row, field).unwrap_or(false))
+    }
+
     pub(super) fn length(&mut self, row: &Row<C>, field: C) -> Option<f64> {
         let written = row.get(field);
         let length = number::length(written);
@@ -268,6 +294,29 @@ impl<C: Columns> Checks<C> {
         }
         length
     }
+}
+
+/// Tags, each once, in their order.
+pub(super) fn distinct(tags: impl Iterator<Item = String>) -> Vec<String> {
+    let mut met = HashSet::new();
+    tags.filter(|tag| !tag.is_empty() && met.insert(tag.to_lowercase())).collect()
+}
+
+/// A cell of one line; `None` if it is empty.
+pub(super) fn line<C: Columns>(row: &Row<C>, field: C) -> Option<String> {
+    some(text::line(row.get(field)))
+}
+
+/// A field of the API as a person reads it: `short description` for `shortDescription`.
+fn words(field: &str) -> String {
+    let mut words = String::new();
+    for c in field.chars() {
+        if c.is_uppercase() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
 }
 
 /// A number without the `'` that keeps a spreadsheet from taking `-3` for a formula.

@@ -161,13 +161,14 @@ impl<'a, R: Read> Group<'a, R> {
         self.drafts.push(draft);
     }
 
-    fn on_hand(&mut self, row: &Row<Field>) -> i32 {
+    fn on_hand(&mut self, row: &Row<Field>) -> Option<i32> {
         let field = Field::Quantity;
-        let quantity = self.file.checks.quantity(row, field);
         // Shopify sells what it does not count without end; here it is 0.
         let uncounted = self.file.checks.has(Field::Tracker) && row.get(Field::Tracker).is_empty();
-        let is_none = matches!(row.get(field), "" | "0");
-        if is_none && uncounted && !self.noted_stock {
+        if !uncounted || !matches!(row.get(field), "" | "0") {
+            return self.file.checks.quantity(row, field);
+        }
+        if !self.noted_stock {
             self.noted_stock = true;
             self.warn(
                 row.number,
@@ -176,7 +177,7 @@ impl<'a, R: Read> Group<'a, R> {
                  be sold out here until a quantity is set. (Said once a product.)",
             );
         }
-        quantity
+        None
     }
 
     fn weight(&mut self, row: &Row<Field>) -> Option<i32> {

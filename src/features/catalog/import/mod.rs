@@ -5,12 +5,15 @@
 //! * [`woocommerce`]: the product CSV that WooCommerce exports.
 //! * [`record`]: AGAPE's own format, as CSV ([`record_csv`]) and as lines of JSON ([`record_jsonl`]).
 //!
-//! The rest are parts of the readers: `table` turns bytes into rows, `checks` and `number` and `text` read single cells,
-//! `group`, `product` and `woo_product` put the rows of one product together. Nothing here knows the database: a file
+//! The rest are parts of the readers: `table` turns bytes into rows, `checks`, `number`, `text` and `html` read single cells,
+//! `group`, `product`, `woo_product` and `woo_variants` put the rows of one product together, `limits` refuses what the API
+//! refuses, and `skus` makes article numbers. Nothing here knows the database: a file
 //! can be checked without storing anything.
 
 mod checks;
 mod group;
+mod html;
+mod limits;
 pub mod model;
 mod number;
 mod product;
@@ -20,11 +23,13 @@ pub mod record_csv;
 pub mod record_jsonl;
 pub mod shopify;
 mod shopify_columns;
+pub mod skus;
 mod table;
 mod text;
 mod woo_columns;
 mod woo_product;
 mod woo_text;
+mod woo_variants;
 pub mod woocommerce;
 
 use std::fs::File;
@@ -34,9 +39,11 @@ use std::path::Path;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use table::Columns as _;
+
 pub use model::{
-    FileProblem, ImportedCategory, ImportedImage, ImportedOption, ImportedPrices, ImportedProduct, ImportedVariant,
-    ProductGroup, RowProblem, Severity,
+    FileColumns, FileProblem, ImportedCategory, ImportedImage, ImportedMeasures, ImportedOption, ImportedPrices,
+    ImportedProduct, ImportedVariant, ProductGroup, RowProblem, Severity,
 };
 pub use record::{Record, RecordCategory, RecordImage, RecordVariant};
 pub use record_csv::RecordWriter;
@@ -58,6 +65,15 @@ pub enum Format {
 impl Format {
     /// All, in the order in which they are offered.
     pub const ALL: [Self; 4] = [Self::Shopify, Self::WooCommerce, Self::Agape, Self::Jsonl];
+
+    /// What the program is called.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Shopify => "Shopify",
+            Self::WooCommerce => "WooCommerce",
+            Self::Agape | Self::Jsonl => "AGAPE",
+        }
+    }
 
     /// Its name on the command line and in requests.
     pub fn as_str(self) -> &'static str {
@@ -131,20 +147,21 @@ pub fn detect(head: &[u8]) -> Result<Format, FileProblem> {
         return Ok(Format::Jsonl);
     }
     table::refuse_other_kinds(head)?;
-    let line = text.split(|b| matches!(b, b'\n' | b'\r')).find(|line| !line.trim_ascii().is_empty());
-    let line = line.unwrap_or_default();
-    let mut csv = csv::ReaderBuilder::new().has_headers(false).delimiter(table::find_delimiter(line)).from_reader(line);
-    let mut record = csv::ByteRecord::new();
-    // A heading row that cannot be read is told by the reader of the file.
-    let _ = csv.read_byte_record(&mut record);
-    let headings: Vec<String> = record.iter().map(|cell| table::letters(&String::from_utf8_lossy(cell))).collect();
+    let written = table::headings(text)?;
+    let headings: Vec<String> = written.iter().map(|heading| table::letters(heading)).collect();
     let has = |heading: &str| headings.iter().any(|own| own == heading);
+    let of_woocommerce = headings.iter().filter(|heading| woo_columns::Field::of(heading).is_some()).count();
+    let has_meta = written.iter().any(|heading| heading.trim_start().starts_with("Meta: "));
     Ok(if has("slug") && (has("variantprice") || has("variantsku")) {
         Format::Agape
-    } else if has("name") && !has("handle") && (has("regularprice") || has("type") && has("sku")) {
-        Format::WooCommerce
-    } else {
+    } else if has("handle") || has("urlhandle") {
         Format::Shopify
+    } else if of_woocommerce >= 3 || has_meta {
+        Format::WooCommerce
+    } else if ["variantprice", "variantsku", "bodyhtml", "option1name"].into_iter().any(has) {
+        Format::Shopify
+    } else {
+        return Err(FileProblem::UnknownHeadings { found: table::shown(&written) });
     })
 }
 

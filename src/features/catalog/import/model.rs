@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One product with its variants and pictures, free of errors.
+/// One product with its variants and pictures, free of errors. A `None` is what the file does not say, because it has no
+/// such column: an existing product keeps what it has. An empty text is what the file says to be empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImportedProduct {
     /// The product's first row in the file.
@@ -22,7 +23,7 @@ pub struct ImportedProduct {
     pub title: String,
     /// The description as plain text, with paragraphs and line breaks kept.
     /// It is text, not HTML: whoever puts it on a page escapes it.
-    pub description: String,
+    pub description: Option<String>,
     /// Who makes or supplies the product.
     pub vendor: Option<String>,
     /// The shop's own category (`Type`), else the last part of
@@ -32,14 +33,20 @@ pub struct ImportedProduct {
     pub category_tree: Vec<ImportedCategory>,
     /// `Product Category` split at `>`, from general to particular.
     pub category_path: Vec<String>,
+    /// Whether the file says that it is in no category.
+    pub is_without_category: bool,
     /// Tags in the file's order, each once.
-    pub tags: Vec<String>,
+    pub tags: Option<Vec<String>>,
     /// Whether customers may see it: published, and neither draft nor archived.
-    pub is_active: bool,
+    pub is_active: Option<bool>,
+    /// Whether a product that was removed from the shop comes back.
+    pub restores: bool,
     /// Pictures in the order they are to be shown.
     pub images: Vec<ImportedImage>,
     /// At least one; in the file's order.
     pub variants: Vec<ImportedVariant>,
+    /// What the file says of its variants and pictures.
+    pub columns: FileColumns,
     /// Where the cloth was woven or made (`Weave Origin`).
     pub weave_origin: Option<String>,
     /// How to look after it (`Care Instructions`).
@@ -52,13 +59,9 @@ pub struct ImportedProduct {
     pub featured: Option<bool>,
     /// Whether it is a limited edition (`Limited`).
     pub limited: Option<bool>,
-    /// Width in [`dimension_unit`](Self::dimension_unit) (`Width`).
-    pub width: Option<f64>,
-    /// Length in [`dimension_unit`](Self::dimension_unit) (`Length`).
-    pub length: Option<f64>,
-    /// The unit of width and length, as written (`Dimension Unit`).
-    pub dimension_unit: Option<String>,
-    /// The long text; without one, the shop's stays as it is.
+    /// How large it is.
+    pub measures: Option<ImportedMeasures>,
+    /// The long text.
     pub full_story: Option<String>,
     /// The currency of the amounts, where the file says it.
     pub currency: Option<String>,
@@ -68,15 +71,41 @@ pub struct ImportedProduct {
     pub metadata: Option<String>,
 }
 
+/// Which columns a file has. An existing product keeps of its variants and pictures what the file has no column for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileColumns {
+    /// A variant's price before a reduction. One that is kept and would not be above the price goes.
+    pub compare_at: bool,
+    /// A variant's EAN, UPC or similar.
+    pub barcode: bool,
+    /// A variant's weight.
+    pub weight: bool,
+    /// The picture that shows a variant.
+    pub variant_image: bool,
+    /// The product's pictures.
+    pub images: bool,
+}
+
+/// How large a product is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImportedMeasures {
+    /// In `unit` (`Width`).
+    pub width: Option<f64>,
+    /// In `unit` (`Length`).
+    pub length: Option<f64>,
+    /// As written (`Dimension Unit`); inches when empty.
+    pub unit: String,
+}
+
 /// What a product itself costs and weighs, beside its variants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedPrices {
     /// The price in minor units.
     pub price_minor: i64,
-    /// The price before a reduction.
-    pub compare_at_minor: Option<i64>,
-    /// Weight in grams.
-    pub weight_grams: Option<i32>,
+    /// The price before a reduction, where the file says it; else the cheapest variant's.
+    pub compare_at_minor: Option<Option<i64>>,
+    /// Weight in grams, where the file says it; else the cheapest variant's.
+    pub weight_grams: Option<Option<i32>>,
 }
 
 /// A category on the way to a product's.
@@ -116,8 +145,8 @@ pub struct ImportedVariant {
     pub price_minor: i64,
     /// The price before a reduction; always above `price_minor`.
     pub compare_at_minor: Option<i64>,
-    /// How many the shop has.
-    pub on_hand: i32,
+    /// How many the shop has, where the file says it.
+    pub on_hand: Option<i32>,
     /// Weight in grams.
     pub weight_grams: Option<i32>,
     /// EAN, UPC or similar.
@@ -203,13 +232,26 @@ pub enum FileProblem {
     NotUtf8,
     /// Columns without which no product can be read.
     #[error(
-        "The heading row lacks {}. It has: {}. \
-         Check that this is a product export of Shopify, WooCommerce or AGAPE, and that its first row is the heading row.",
+        "The file looks like a product file of {program}, but its heading row lacks {}. It has: {}. {advice}",
         .missing.join(", "), .found.join(", ")
     )]
     MissingColumn {
+        /// Whose columns they are.
+        program: &'static str,
         /// The columns needed and not found.
         missing: Vec<&'static str>,
+        /// The headings the file has.
+        found: Vec<String>,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Headings of no program that is known.
+    #[error(
+        "These are not the headings of a product file of Shopify, WooCommerce or AGAPE: {}. \
+         Check that it is an export of products, and that its first row is the heading row.",
+        .found.join(", ")
+    )]
+    UnknownHeadings {
         /// The headings the file has.
         found: Vec<String>,
     },
@@ -221,14 +263,20 @@ pub enum FileProblem {
         /// The heading that repeats it.
         second: String,
     },
-    /// A row that never seems to end, which is nearly always an open quote.
+    /// A row that never ends.
     #[error(
-        "The row after row {after_row} is larger than {limit_mb} MB. \
-         A quotation mark opened there is probably never closed."
+        "The quotation mark that opens in row {row} is never closed, so nothing from there on can be read. \
+         Close it, or write it twice if it belongs to the text."
     )]
+    OpenQuote {
+        /// The row.
+        row: u64,
+    },
+    /// A row that does not seem to end, which is nearly always an open quote.
+    #[error("Row {row} is larger than {limit_mb} MB. A quotation mark that opens there is probably never closed.")]
     RowTooLarge {
-        /// The last row that could be read.
-        after_row: u64,
+        /// The row.
+        row: u64,
         /// The limit, in megabytes.
         limit_mb: usize,
     },

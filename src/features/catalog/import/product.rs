@@ -5,14 +5,14 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use super::checks::{MAX_CATEGORY, MAX_NAME, shorten, some};
+use super::checks::{distinct, line, shorten, some};
 use super::group::{Group, OPTIONS};
-use super::model::{ImportedCategory, ImportedOption, ImportedProduct, ProductGroup, Severity};
+use super::model::{
+    FileColumns, ImportedCategory, ImportedMeasures, ImportedOption, ImportedProduct, ProductGroup, Severity,
+};
 use super::shopify_columns::Field;
 use super::table::Row;
-use super::text;
-
-const MAX_HANDLE: usize = 200;
+use super::{html, text};
 
 impl<R: Read> Group<'_, R> {
     /// The finished product, or what is wrong with it.
@@ -27,7 +27,11 @@ impl<R: Read> Group<'_, R> {
         }
         self.name_options();
         self.refuse_repeated_variants();
-        let product = self.product(first);
+        let mut product = self.product(first);
+        // The cells of a row that cannot be read may be what is missing.
+        if let Some(product) = product.as_mut().filter(|_| !self.broken) {
+            self.file.checks.finish(product);
+        }
         let problems = self.file.checks.take_problems();
         let refused = problems.iter().any(|p| p.severity == Severity::Error);
         ProductGroup {
@@ -41,11 +45,6 @@ impl<R: Read> Group<'_, R> {
 
     fn check_handle(&mut self, first: &Row<Field>) {
         let field = Some(Field::Handle);
-        if self.handle.len() > MAX_HANDLE {
-            let message = format!("The handle has more than {MAX_HANDLE} characters. Shorten it.");
-            self.error(self.first_row, field, message);
-            return;
-        }
         let written = first.get(Field::Handle);
         if !self.handle.is_empty() && written != self.handle {
             let message = format!(
@@ -85,11 +84,7 @@ impl<R: Read> Group<'_, R> {
             let values = std::mem::take(&mut draft.values);
             let row = draft.variant.row;
             for ((name, value), (name_field, value_field)) in names.iter().zip(values).zip(OPTIONS) {
-                let longest = name.chars().count().max(value.chars().count());
-                if longest > MAX_NAME {
-                    let message = format!("The option has more than {MAX_NAME} characters. Shorten it.");
-                    self.error(row, Some(value_field), message);
-                } else if name.is_empty() && !value.is_empty() {
+                if name.is_empty() && !value.is_empty() {
                     let message = format!(
                         "The product's first row does not say what “{}” is: \
                          the option has no name.",
@@ -113,17 +108,14 @@ impl<R: Read> Group<'_, R> {
         for draft in &self.drafts {
             let options = &draft.variant.options;
             let values = options.iter().map(|option| option.value.to_lowercase());
-            if !met.insert(values.collect()) {
+            // Without options there is one variant at most, which is a rule of its own.
+            if !met.insert(values.collect()) && !options.is_empty() {
                 let shown: Vec<_> = options.iter().map(|o| shorten(&o.value)).collect();
                 repeated.push((draft.variant.row, shown.join(" / ")));
             }
         }
         for (row, shown) in repeated {
-            let message = if shown.is_empty() {
-                "The product has more than one variant, but this one has no options.".to_owned()
-            } else {
-                format!("The product already has a variant “{shown}” further up.")
-            };
+            let message = format!("The product already has a variant “{shown}” further up.");
             self.error(row, Some(Field::OptionValue1), message);
         }
     }
@@ -131,42 +123,51 @@ impl<R: Read> Group<'_, R> {
     fn product(&mut self, first: &Row<Field>) -> Option<ImportedProduct> {
         let category_path: Vec<String> =
             first.get(Field::ProductCategory).split('>').map(text::line).filter(|part| !part.is_empty()).collect();
-        let kind = self.file.checks.short_line(first, Field::Type);
+        let kind = line(first, Field::Type);
         let category = kind.or_else(|| category_path.last().cloned());
-        if category.as_ref().is_some_and(|name| name.chars().count() > MAX_CATEGORY) {
-            let message = format!("The category has more than {MAX_CATEGORY} characters. Shorten it.");
-            self.error(first.number, Some(Field::Type), message);
-        }
         let mut images = std::mem::take(&mut self.images);
         images.sort_by_key(|image| image.position);
         for (image, position) in images.iter_mut().zip(1..) {
             image.position = position;
         }
         let is_active = self.is_active(first);
+        let checks = &mut self.file.checks;
+        let measures = [Field::Width, Field::Length, Field::DimensionUnit].into_iter().any(|field| checks.has(field));
         Some(ImportedProduct {
             row: self.first_row,
             key: Some(self.handle.clone()),
             sku: None,
             handle: self.handle.clone(),
             title: self.title.clone(),
-            description: text::html_to_text(first.get(Field::Body)),
-            vendor: self.file.checks.short_line(first, Field::Vendor),
+            description: checks.said(Field::Body, || html::to_text(first.get(Field::Body))),
+            vendor: checks.said(Field::Vendor, || text::line(first.get(Field::Vendor))),
             category_tree: category.iter().map(|name| ImportedCategory { name: name.clone(), slug: None }).collect(),
+            is_without_category: false,
             category,
             category_path,
-            tags: self.file.checks.tags(first.number, Field::Tags, first.get(Field::Tags).split(',').map(text::line)),
+            tags: checks.said(Field::Tags, || distinct(first.get(Field::Tags).split(',').map(text::line))),
             is_active,
+            restores: false,
             images,
             variants: std::mem::take(&mut self.drafts).into_iter().map(|draft| draft.variant).collect(),
-            weave_origin: self.file.checks.short_line(first, Field::WeaveOrigin),
-            care_instructions: some(text::html_to_text(first.get(Field::Care))),
-            dispatch_time: self.file.checks.short_line(first, Field::Dispatch),
-            short_description: some(text::html_to_text(first.get(Field::Short))),
-            featured: self.file.checks.truth(first, Field::Featured),
-            limited: self.file.checks.truth(first, Field::Limited),
-            width: self.file.checks.length(first, Field::Width),
-            length: self.file.checks.length(first, Field::Length),
-            dimension_unit: self.file.checks.short_line(first, Field::DimensionUnit),
+            columns: FileColumns {
+                compare_at: checks.has(Field::CompareAt),
+                barcode: checks.has(Field::Barcode),
+                weight: checks.has(Field::Grams),
+                variant_image: checks.has(Field::VariantImage),
+                images: checks.has(Field::ImageUrl),
+            },
+            weave_origin: checks.said(Field::WeaveOrigin, || text::line(first.get(Field::WeaveOrigin))),
+            care_instructions: checks.said(Field::Care, || html::to_text(first.get(Field::Care))),
+            dispatch_time: checks.said(Field::Dispatch, || text::line(first.get(Field::Dispatch))),
+            short_description: checks.said(Field::Short, || html::to_text(first.get(Field::Short))),
+            featured: checks.flag(first, Field::Featured),
+            limited: checks.flag(first, Field::Limited),
+            measures: measures.then(|| ImportedMeasures {
+                width: checks.length(first, Field::Width),
+                length: checks.length(first, Field::Length),
+                unit: text::line(first.get(Field::DimensionUnit)),
+            }),
             full_story: None,
             currency: None,
             prices: None,
@@ -177,14 +178,17 @@ impl<R: Read> Group<'_, R> {
 
     /// Published, and neither a draft nor archived. An empty cell leaves the
     /// product on sale, as it does in Shopify.
-    fn is_active(&mut self, row: &Row<Field>) -> bool {
+    fn is_active(&mut self, row: &Row<Field>) -> Option<bool> {
         if self.file.checks.truth(row, Field::GiftCard) == Some(true) {
             self.warn(
                 row.number,
                 Some(Field::GiftCard),
                 "This is a gift card, which the shop cannot issue. It is imported unpublished.",
             );
-            return false;
+            return Some(false);
+        }
+        if !self.file.checks.has(Field::Published) && !self.file.checks.has(Field::Status) {
+            return None;
         }
         let published = match self.file.checks.truth(row, Field::Published) {
             Some(published) => published,
@@ -201,6 +205,6 @@ impl<R: Read> Group<'_, R> {
                 false
             }
         };
-        published && on_sale
+        Some(published && on_sale)
     }
 }

@@ -4,18 +4,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::checks::{Checks, MAX_CATEGORY, MAX_NAME, MAX_SKU, MAX_TAGS, MAX_TITLE, some};
+use super::checks::{Checks, some};
 use super::model::{
-    ImportedCategory, ImportedImage, ImportedOption, ImportedPrices, ImportedProduct, ImportedVariant, ProductGroup,
-    Severity,
+    FileColumns, ImportedCategory, ImportedImage, ImportedMeasures, ImportedOption, ImportedPrices, ImportedProduct,
+    ImportedVariant, ProductGroup, Severity,
 };
 use super::record_columns::Field;
-use super::text;
 use crate::platform::money::Amount;
-
-const MAX_HANDLE: usize = 200;
-const MAX_OPTIONS: usize = 3;
-const MAX_METADATA_BYTES: usize = 64 * 1024;
 
 /// A product.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -85,6 +80,9 @@ pub struct Record {
     /// Whether shoppers may see it; true when left out.
     #[serde(default = "yes")]
     pub is_active: bool,
+    /// Whether a product that was removed from the shop comes back. No export says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restore: bool,
     /// A JSON object.
     #[serde(default)]
     pub metadata: Option<Box<RawValue>>,
@@ -145,7 +143,7 @@ pub struct RecordVariant {
     pub image: Option<String>,
     /// Units on hand. Only new variants get them.
     #[serde(default)]
-    pub stock: i32,
+    pub stock: Option<i32>,
 }
 
 fn yes() -> bool {
@@ -161,164 +159,71 @@ pub(super) struct Places {
 
 /// Checks a record and turns it into what is imported.
 pub(super) fn finish(checks: &mut Checks<Field>, record: Option<Record>, slug: &str, places: &Places) -> ProductGroup {
-    let title = record.as_ref().map(|record| record.title.clone());
-    if let Some(record) = &record {
-        check(checks, record, places);
-    }
+    let title = record.as_ref().and_then(|record| some(record.title.clone()));
+    let product = record.map(|record| {
+        check(checks, &record, places);
+        let mut product = product(checks, record, places);
+        checks.finish(&mut product);
+        product
+    });
     let problems = checks.take_problems();
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
-    let product = record.filter(|_| !refused).map(|record| product(record, places));
-    ProductGroup { row: places.first, handle: slug.to_owned(), title: title.and_then(some), product, problems }
+    ProductGroup { row: places.first, handle: slug.to_owned(), title, product: product.filter(|_| !refused), problems }
 }
 
+/// What the rules for all products do not cover.
 fn check(checks: &mut Checks<Field>, record: &Record, places: &Places) {
-    let first = places.first;
-    let mut fault = |wrong: bool, row: u64, field: Field, message: &str| {
-        if wrong {
-            checks.error(row, Some(field), message);
-        }
-    };
-    let long = |text: &str, most: usize| text.chars().count() > most;
-    fault(
-        record.slug.is_empty() || record.slug != text::slug(&record.slug) || record.slug.len() > MAX_HANDLE,
-        first,
-        Field::Slug,
-        "The slug must have lower-case letters a-z and digits, joined by single hyphens, 200 at most.",
-    );
-    fault(
-        record.title.is_empty() || long(&record.title, MAX_TITLE),
-        first,
-        Field::Title,
-        "The title must have 1 to 200 characters.",
-    );
-    fault(long(&record.sku, MAX_SKU), first, Field::Sku, "The article number must have at most 64 characters.");
-    fault(record.tags.len() > MAX_TAGS, first, Field::Tags, "The product may have at most 100 tags.");
-    fault(
-        record.tags.iter().any(|tag| tag.is_empty() || long(tag, MAX_NAME)),
-        first,
-        Field::Tags,
-        "A tag must have 1 to 200 characters.",
-    );
-    for (field, text, most) in [
-        (Field::Vendor, record.vendor.as_deref().unwrap_or_default(), MAX_NAME),
-        (Field::ShortDescription, &record.short_description, 1_000),
-        (Field::DimensionUnit, &record.dimension_unit, 20),
-        (Field::WeaveOrigin, &record.weave_origin, MAX_NAME),
-        (Field::CareInstructions, &record.care_instructions, 2_000),
-        (Field::DispatchTime, &record.dispatch_time, MAX_NAME),
-        (Field::Description, &record.description, 50_000),
-        (Field::FullStory, &record.full_story, 50_000),
-    ] {
-        fault(long(text, most), first, field, &format!("The text must have at most {most} characters."));
-    }
-    fault(record.weight.is_some_and(|grams| grams < 0), first, Field::Weight, "A weight is 0 or more grams.");
-    for (field, size) in [(Field::Width, record.width), (Field::Length, record.length)] {
-        let wrong = size.is_some_and(|size| !(0.0..=1e6).contains(&size));
-        fault(wrong, first, field, "A size is between 0 and 1000000.");
-    }
-    let is_object = |metadata: &RawValue| {
-        metadata.get().len() <= MAX_METADATA_BYTES
-            && serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(metadata.get()).is_ok()
-    };
-    fault(
-        record.metadata.as_deref().is_some_and(|metadata| !is_object(metadata)),
-        first,
-        Field::Metadata,
-        "The metadata must be a JSON object of at most 64 KB.",
-    );
-    fault(
-        record.category.iter().any(|category| {
-            category.name.is_empty()
-                || long(&category.name, MAX_CATEGORY)
-                || category.slug != text::slug(&category.slug)
-                || category.slug.is_empty()
-        }),
-        first,
-        Field::Category,
-        "Each category must have a slug of a-z, 0-9 and hyphens, and a name of 1 to 120 characters.",
-    );
     for (image, row) in record.images.iter().zip(&places.images) {
-        if let Err(reason) = text::check_image_url(&image.url) {
-            fault(true, *row, Field::ImageUrl, &format!("The picture's address {reason}."));
+        if !matches!(image.r#type.as_str(), "" | "main" | "detail" | "lifestyle" | "texture") {
+            let message = "The type must be main, detail, lifestyle or texture.";
+            checks.error(*row, Some(Field::ImageType), message);
         }
-        fault(
-            !matches!(image.r#type.as_str(), "" | "main" | "detail" | "lifestyle" | "texture"),
-            *row,
-            Field::ImageType,
-            "The type must be main, detail, lifestyle or texture.",
-        );
     }
-    fault(record.variants.is_empty(), first, Field::VariantSku, "The product has no variant.");
+    if record.variants.is_empty() {
+        checks.error(places.first, Some(Field::VariantSku), "The product has no variant.");
+    }
     let mut met = std::collections::HashSet::new();
     for (variant, row) in record.variants.iter().zip(&places.variants) {
-        let row = *row;
-        fault(
-            long(&variant.sku, MAX_SKU),
-            row,
-            Field::VariantSku,
-            "The article number must have at most 64 characters.",
-        );
-        fault(
-            variant.options.len() > MAX_OPTIONS
-                || variant.options.iter().any(|option| {
-                    option.name.is_empty()
-                        || option.value.is_empty()
-                        || long(&option.name, MAX_NAME)
-                        || long(&option.value, MAX_NAME)
-                }),
-            row,
-            Field::OptionValue(0),
-            "A variant has at most three options, each with a name and a value of at most 200 characters.",
-        );
-        fault(
-            !met.insert(&variant.options),
-            row,
-            Field::OptionValue(0),
-            "The product already has a variant with these options further up.",
-        );
-        fault(
-            long(variant.barcode.as_deref().unwrap_or_default(), MAX_NAME),
-            row,
-            Field::VariantBarcode,
-            "The barcode is too long.",
-        );
-        fault(variant.weight.is_some_and(|grams| grams < 0), row, Field::VariantWeight, "A weight is 0 or more grams.");
-        fault(
-            !(0..=1_000_000_000).contains(&variant.stock),
-            row,
-            Field::VariantStock,
-            "The stock is between 0 and 1000000000.",
-        );
-        if let Some(Err(reason)) = variant.image.as_deref().map(text::check_image_url) {
-            fault(true, row, Field::VariantImage, &format!("The picture's address {reason}."));
+        let values = variant.options.iter().map(|option| (&option.name, option.value.to_lowercase()));
+        if !met.insert(values.collect::<Vec<_>>()) {
+            let message = "The product already has a variant with these options further up.";
+            checks.error(*row, Some(Field::OptionValue(0)), message);
         }
-    }
-    for (variant, row) in record.variants.iter().zip(&places.variants) {
         if !variant.sku.is_empty() {
             checks.claim_sku(*row, Some(Field::VariantSku), &variant.sku);
         }
     }
 }
 
-fn product(record: Record, places: &Places) -> ImportedProduct {
-    let cheapest = record.variants.iter().map(|variant| variant.price).min().unwrap_or_default();
+fn product(checks: &Checks<Field>, record: Record, places: &Places) -> ImportedProduct {
+    // A line of JSON has everything; of a table, only what has a column is said.
+    let said = |field: Field, text: String| checks.has(field).then_some(text);
+    let cheapest = record.variants.iter().min_by_key(|variant| variant.price);
+    let prices = ImportedPrices {
+        price_minor: record.price.or(cheapest.map(|variant| variant.price)).unwrap_or_default().0,
+        compare_at_minor: checks.has(Field::CompareAtPrice).then(|| record.compare_at_price.map(|price| price.0)),
+        weight_grams: checks.has(Field::Weight).then_some(record.weight),
+    };
+    let has_measures = [Field::Width, Field::Length, Field::DimensionUnit].into_iter().any(|field| checks.has(field));
     ImportedProduct {
         row: places.first,
         key: None,
         sku: some(record.sku),
         handle: record.slug,
         title: record.title,
-        description: record.description,
-        vendor: record.vendor,
+        description: said(Field::Description, record.description),
+        vendor: said(Field::Vendor, record.vendor.unwrap_or_default()),
         category: record.category.last().map(|category| category.name.clone()),
         category_path: record.category.iter().map(|category| category.name.clone()).collect(),
+        is_without_category: record.category.is_empty() && checks.has(Field::Category),
         category_tree: record
             .category
             .into_iter()
             .map(|category| ImportedCategory { name: category.name, slug: Some(category.slug) })
             .collect(),
-        tags: record.tags,
-        is_active: record.is_active,
+        tags: checks.has(Field::Tags).then_some(record.tags),
+        is_active: checks.has(Field::Active).then_some(record.is_active),
+        restores: record.restore,
         images: record
             .images
             .into_iter()
@@ -348,22 +253,27 @@ fn product(record: Record, places: &Places) -> ImportedProduct {
                 image_url: variant.image,
             })
             .collect(),
-        weave_origin: Some(record.weave_origin),
-        care_instructions: Some(record.care_instructions),
-        dispatch_time: Some(record.dispatch_time),
-        short_description: Some(record.short_description),
-        featured: Some(record.is_featured),
-        limited: Some(record.is_limited),
-        width: record.width,
-        length: record.length,
-        dimension_unit: some(record.dimension_unit),
-        full_story: Some(record.full_story),
-        currency: record.currency,
-        prices: Some(ImportedPrices {
-            price_minor: record.price.unwrap_or(cheapest).0,
-            compare_at_minor: record.compare_at_price.map(|price| price.0),
-            weight_grams: record.weight,
+        columns: FileColumns {
+            compare_at: checks.has(Field::VariantCompareAtPrice),
+            barcode: checks.has(Field::VariantBarcode),
+            weight: checks.has(Field::VariantWeight),
+            variant_image: checks.has(Field::VariantImage),
+            images: checks.has(Field::ImageUrl),
+        },
+        weave_origin: said(Field::WeaveOrigin, record.weave_origin),
+        care_instructions: said(Field::CareInstructions, record.care_instructions),
+        dispatch_time: said(Field::DispatchTime, record.dispatch_time),
+        short_description: said(Field::ShortDescription, record.short_description),
+        featured: checks.has(Field::Featured).then_some(record.is_featured),
+        limited: checks.has(Field::Limited).then_some(record.is_limited),
+        measures: has_measures.then_some(ImportedMeasures {
+            width: record.width,
+            length: record.length,
+            unit: record.dimension_unit,
         }),
+        full_story: said(Field::FullStory, record.full_story),
+        currency: record.currency,
+        prices: Some(prices),
         metadata: record.metadata.map(|metadata| metadata.get().to_owned()),
     }
 }

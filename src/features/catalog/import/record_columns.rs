@@ -1,5 +1,6 @@
 //! The columns of AGAPE's own product CSV, in the order in which they are written.
 
+use super::Format;
 use super::table::{Columns, letters};
 
 /// A column.
@@ -28,6 +29,7 @@ pub(super) enum Field {
     Featured,
     Limited,
     Active,
+    Restore,
     Metadata,
     OptionName(usize),
     OptionValue(usize),
@@ -44,7 +46,7 @@ pub(super) enum Field {
 }
 
 /// The columns with their headings, in their order. Those up to the metadata stand in a product's first row only.
-pub(super) const FIELDS: [(Field, &str); 40] = [
+pub(super) const FIELDS: [(Field, &str); 41] = [
     (Field::Slug, "Slug"),
     (Field::Sku, "SKU"),
     (Field::Title, "Title"),
@@ -68,6 +70,7 @@ pub(super) const FIELDS: [(Field, &str); 40] = [
     (Field::Featured, "Featured"),
     (Field::Limited, "Limited"),
     (Field::Active, "Active"),
+    (Field::Restore, "Restore"),
     (Field::Metadata, "Metadata"),
     (Field::OptionName(0), "Option 1 Name"),
     (Field::OptionValue(0), "Option 1 Value"),
@@ -99,9 +102,46 @@ impl Columns for Field {
         FIELDS.iter().find(|(_, own)| letters(own) == heading).map(|(field, _)| *field)
     }
 
+    fn named(path: &str) -> Option<Self> {
+        Some(match path {
+            "slug" => Self::Slug,
+            "sku" => Self::Sku,
+            "title" => Self::Title,
+            "shortDescription" => Self::ShortDescription,
+            "description" => Self::Description,
+            "fullStory" => Self::FullStory,
+            "compareAtPrice" => Self::CompareAtPrice,
+            "category" => Self::Category,
+            "vendor" => Self::Vendor,
+            "tags" => Self::Tags,
+            "weight" => Self::Weight,
+            "dimensions" => Self::DimensionUnit,
+            "weaveOrigin" => Self::WeaveOrigin,
+            "careInstructions" => Self::CareInstructions,
+            "dispatchTime" => Self::DispatchTime,
+            "metadata" => Self::Metadata,
+            "images.url" => Self::ImageUrl,
+            "images.alt" => Self::ImageAlt,
+            "variants.sku" => Self::VariantSku,
+            "variants.options" => Self::OptionValue(0),
+            "variants.compareAtPrice" => Self::VariantCompareAtPrice,
+            "variants.barcode" => Self::VariantBarcode,
+            "variants.weight" => Self::VariantWeight,
+            "variants.image" => Self::VariantImage,
+            "variants.inventory" => Self::VariantStock,
+            _ => return None,
+        })
+    }
+
+    const FORMAT: Format = Format::Agape;
+
     fn missing(has: &dyn Fn(Self) -> bool) -> Vec<&'static str> {
         let needed = [(Self::Slug, "Slug"), (Self::Title, "Title"), (Self::VariantPrice, "Variant Price")];
         needed.into_iter().filter(|(field, _)| !has(*field)).map(|(_, name)| name).collect()
+    }
+
+    fn advice(_: &[String]) -> &'static str {
+        "Export the products again, and keep these columns."
     }
 }
 

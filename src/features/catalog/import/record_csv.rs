@@ -12,26 +12,11 @@ use super::model::{FileProblem, ImportedOption, ProductGroup};
 use super::record::{Places, Record, RecordCategory, RecordImage, RecordVariant, finish};
 use super::record_columns::{FIELDS, Field};
 use super::table::{Row, Table};
+use crate::platform::csv::{protect, unprotect};
 use crate::platform::money::Amount;
 
 /// Rows of one product that are looked at.
 const MAX_ROWS: usize = 5_000;
-
-/// What starts a formula in some spreadsheet, and the apostrophe that keeps it from being one.
-const PROTECTED: [char; 8] = ['=', '+', '-', '@', '\t', '\r', '\n', '\''];
-
-/// A text as it is written into a cell: with an apostrophe in front where a spreadsheet would run it.
-pub fn protect(text: &str) -> String {
-    if text.starts_with(PROTECTED) { format!("'{text}") } else { text.to_owned() }
-}
-
-/// A cell's text as it was before [`protect`].
-fn unprotect(cell: &str) -> &str {
-    match cell.strip_prefix('\'') {
-        Some(rest) if rest.starts_with(PROTECTED) => rest,
-        _ => cell,
-    }
-}
 
 /// Joins a list into one cell.
 fn join<'a>(parts: impl IntoIterator<Item = &'a str>, separator: char) -> String {
@@ -66,19 +51,6 @@ fn split(cell: &str, separator: char) -> Vec<String> {
     }
     parts.push(part);
     parts
-}
-
-/// A table as CSV. Its cells are [protected](protect) already.
-///
-/// # Errors
-/// None that is known; the memory has no others.
-pub fn table<const N: usize>(headings: [&str; N], rows: impl Iterator<Item = [String; N]>) -> std::io::Result<Vec<u8>> {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record(headings)?;
-    for row in rows {
-        csv.write_record(row)?;
-    }
-    csv.into_inner().map_err(|error| std::io::Error::other(error.to_string()))
 }
 
 /// Writes products as CSV.
@@ -150,7 +122,7 @@ fn cell(
         Field::VariantBarcode => protect(variant.and_then(|variant| variant.barcode.as_deref()).unwrap_or_default()),
         Field::VariantWeight => shown(variant.and_then(|variant| variant.weight)),
         Field::VariantImage => protect(variant.and_then(|variant| variant.image.as_deref()).unwrap_or_default()),
-        Field::VariantStock => shown(variant.map(|variant| variant.stock)),
+        Field::VariantStock => shown(variant.and_then(|variant| variant.stock)),
         Field::ImageUrl => protect(image.map_or("", |image| &image.url)),
         Field::ImageAlt => protect(image.map_or("", |image| &image.alt)),
         Field::ImageType => image.map(|image| image.r#type.clone()).unwrap_or_default(),
@@ -177,6 +149,13 @@ fn cell(
         Field::Featured => truth(record.is_featured),
         Field::Limited => truth(record.is_limited),
         Field::Active => truth(record.is_active),
+        Field::Restore => {
+            if record.restore {
+                truth(true)
+            } else {
+                String::new()
+            }
+        }
         Field::Metadata => record.metadata.as_ref().map(|metadata| metadata.get().to_owned()).unwrap_or_default(),
     }
 }
@@ -205,7 +184,7 @@ pub(super) fn read<R: Read>(input: R, exponent: u32) -> Result<ProductReader<R>,
     let Some(first) = table.next_row()? else {
         return Err(FileProblem::NoRows);
     };
-    let checks = Checks::new(table.headings(), exponent);
+    let checks = Checks::of_table(&table, exponent, Field::VariantStock);
     Ok(ProductReader { table, checks, pending: Some(first), slugs: HashMap::new() })
 }
 
@@ -298,6 +277,7 @@ impl<R: Read> ProductReader<R> {
             is_featured: self.checks.truth(row, Field::Featured).unwrap_or(false),
             is_limited: self.checks.truth(row, Field::Limited).unwrap_or(false),
             is_active: self.checks.truth(row, Field::Active).unwrap_or(row.get(Field::Active).is_empty()),
+            restore: self.checks.truth(row, Field::Restore).unwrap_or(false),
             metadata,
             images: Vec::new(),
             variants: Vec::new(),

@@ -47,6 +47,7 @@ fn name(field: Field, heading: &str) -> String {
         Field::OptionName(_) | Field::OptionValue(_) => "variants.options".into(),
         Field::CategoryNames => "category".into(),
         Field::Featured | Field::Limited | Field::Active => format!("is{heading}"),
+        Field::VariantStock => "variants.stock".into(),
         Field::ImageAlt => "images.alt".into(),
         _ => {
             let plain = heading.replace(" (g)", "").replace("-at", "At").replace("SKU", "Sku").replace("URL", "Url");
@@ -89,10 +90,10 @@ impl<R: Read> ProductReader<R> {
             if line.is_empty() {
                 return Ok(None);
             }
-            if line.len() >= limit && !line.ends_with(b"\n") {
-                return Err(FileProblem::RowTooLarge { after_row: self.line, limit_mb: MAX_LINE_MB });
-            }
             self.line = self.line.saturating_add(1);
+            if line.len() >= limit && !line.ends_with(b"\n") {
+                return Err(FileProblem::RowTooLarge { row: self.line, limit_mb: MAX_LINE_MB });
+            }
             self.bytes = self.bytes.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
             if self.line == 1 && line.starts_with(b"\xEF\xBB\xBF") {
                 line.drain(..3);

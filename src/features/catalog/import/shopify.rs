@@ -35,7 +35,7 @@ pub fn read<R: Read>(input: R, exponent: u32) -> Result<ProductReader<R>, FilePr
         return Err(FileProblem::NoRows);
     };
     Ok(ProductReader {
-        file: File { checks: Checks::new(table.headings(), exponent), table },
+        file: File { checks: Checks::of_table(&table, exponent, Field::Quantity), table },
         pending: Some(first),
         handles: HashMap::new(),
     })
@@ -79,11 +79,6 @@ impl<R: Read> ProductReader<R> {
     /// About how many bytes of the file have been read.
     pub fn bytes(&self) -> u64 {
         self.file.table.bytes()
-    }
-
-    /// Headings of columns that this reader makes no use of.
-    pub fn ignored_columns(&self) -> Vec<String> {
-        self.file.table.ignored()
     }
 }
 

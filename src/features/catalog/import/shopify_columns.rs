@@ -1,5 +1,6 @@
 //! The columns of Shopify's product CSV, in each of its generations.
 
+use super::Format;
 use super::table::Columns;
 
 /// Every column that is read, with the headings it goes by.
@@ -16,7 +17,7 @@ fields! {
     Title: "title";
     Body: "bodyhtml" | "body" | "description";
     Vendor: "vendor";
-    ProductCategory: "productcategory" | "standardproducttype";
+    ProductCategory: "productcategory" | "standardproducttype" | "standardizedproducttype";
     Type: "type" | "producttype" | "customproducttype";
     Tags: "tags";
     Published: "published" | "publishedononlinestore";
@@ -65,7 +66,44 @@ impl Columns for Field {
         FIELDS.iter().find(|(_, names)| names.contains(&heading)).map(|(field, _)| *field)
     }
 
+    fn named(path: &str) -> Option<Self> {
+        Some(match path {
+            "slug" => Self::Handle,
+            "title" => Self::Title,
+            "description" => Self::Body,
+            "shortDescription" => Self::Short,
+            "vendor" => Self::Vendor,
+            "category" => Self::Type,
+            "tags" => Self::Tags,
+            "weaveOrigin" => Self::WeaveOrigin,
+            "careInstructions" => Self::Care,
+            "dispatchTime" => Self::Dispatch,
+            "dimensions" => Self::DimensionUnit,
+            "images.url" => Self::ImageUrl,
+            "images.alt" => Self::ImageAlt,
+            "variants.sku" => Self::Sku,
+            "variants.options" => Self::OptionValue1,
+            "variants.compareAtPrice" => Self::CompareAt,
+            "variants.barcode" => Self::Barcode,
+            "variants.weight" => Self::Grams,
+            "variants.image" => Self::VariantImage,
+            "variants.inventory" => Self::Quantity,
+            _ => return None,
+        })
+    }
+
+    const FORMAT: Format = Format::Shopify;
+
     fn missing(has: &dyn Fn(Self) -> bool) -> Vec<&'static str> {
         REQUIRED.into_iter().filter(|(field, _)| !has(*field)).map(|(_, name)| name).collect()
+    }
+
+    fn advice(headings: &[String]) -> &'static str {
+        let has = |heading: &str| headings.iter().any(|own| own == heading);
+        if has("hscode") && has("coo") || has("location") || has("onhandnew") {
+            return "It is the file of inventory, which has no prices: export the products instead. \
+                    Their file has the stock of a shop with one location.";
+        }
+        "Export the products again, and keep the heading row as it is."
     }
 }

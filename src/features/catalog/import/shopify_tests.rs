@@ -28,9 +28,9 @@ fn only(groups: Vec<ProductGroup>) -> ImportedProduct {
     group.product.unwrap()
 }
 
-/// Rows, columns and the starts of messages of all problems of a kind.
+/// Rows, columns and the starts of messages of all problems of a kind, below the heading row.
 fn found(groups: &[ProductGroup], severity: Severity) -> Vec<(u64, &str, &str)> {
-    let of = |p: &'_ RowProblem| p.severity == severity;
+    let of = |p: &'_ RowProblem| p.severity == severity && p.row > 1;
     groups
         .iter()
         .flat_map(|g| &g.problems)
@@ -59,11 +59,11 @@ fn first_generation_with_variants_and_further_pictures() {
     )));
     assert_eq!(product.row, 2);
     assert_eq!(product.handle, "wax-wrap");
-    assert_eq!(product.description, "Six yards.");
+    assert_eq!(product.description.as_deref(), Some("Six yards."));
     assert_eq!(product.vendor.as_deref(), Some("Market Row"));
     assert_eq!(product.category.as_deref(), Some("Wrappers"));
-    assert_eq!(product.tags, ["blue", "wax"]);
-    assert!(product.is_active);
+    assert_eq!(product.tags.unwrap(), ["blue", "wax"]);
+    assert_eq!(product.is_active, Some(true));
     let urls: Vec<_> = product.images.iter().map(|i| (i.position, i.row, i.url.as_str(), i.alt.as_deref())).collect();
     assert_eq!(
         urls,
@@ -84,7 +84,7 @@ fn first_generation_with_variants_and_further_pictures() {
     assert_eq!(first.image_url.as_deref(), Some("https://pics.example/2.jpg"));
     assert_eq!(second.row, 3);
     assert_eq!(second.weight_grams, Some(451));
-    assert_eq!(second.on_hand, 0);
+    assert_eq!(second.on_hand, Some(0));
     let options: Vec<_> = second.options.iter().map(|o| (o.name.as_str(), o.value.as_str())).collect();
     assert_eq!(options, [("Colour", "Blue"), ("Size", "M")]);
 }
@@ -100,10 +100,10 @@ fn second_generation_has_a_category_path_and_a_status() {
     let cap = read("active", "");
     assert_eq!(cap.category_path, ["Apparel", "Hats & Caps", "Fila"]);
     assert_eq!(cap.category.as_deref(), Some("Fila"));
-    assert!(cap.is_active);
+    assert_eq!(cap.is_active, Some(true));
     assert_eq!(read("draft", "Caps").category.as_deref(), Some("Caps"));
     for status in ["draft", "Archived", "somehow"] {
-        assert!(!read(status, "").is_active, "{status}");
+        assert_eq!(read(status, "").is_active, Some(false), "{status}");
     }
 }
 
@@ -123,12 +123,12 @@ fn third_generation_goes_by_other_headings() {
         panic!("one variant expected");
     };
     assert_eq!(product.handle, "indigo-cloth");
-    assert_eq!(product.description, "Resist dyed.");
-    assert!(product.is_active);
+    assert_eq!(product.description.as_deref(), Some("Resist dyed."));
+    assert_eq!(product.is_active, Some(true));
     assert_eq!(variant.sku.as_deref(), Some("IN-1"));
     assert_eq!(variant.price_minor, 950_000);
     assert_eq!(variant.compare_at_minor, Some(1_200_000));
-    assert_eq!(variant.on_hand, 7);
+    assert_eq!(variant.on_hand, Some(7));
     assert_eq!(variant.weight_grams, Some(800));
     assert_eq!(variant.image_url.as_deref(), Some("https://pics.example/v.jpg"));
     assert_eq!(product.images.len(), 1);
@@ -156,19 +156,78 @@ fn files_of_real_shops_are_read() {
     assert_eq!(errors(&read), []);
     let products: Vec<_> = read.iter().map(|group| group.product.as_ref().unwrap()).collect();
     let wrap = products[0];
-    assert_eq!((wrap.variants.len(), wrap.images.len(), wrap.is_active), (2, 3, true));
-    assert_eq!(wrap.variants.iter().map(|v| v.on_hand).collect::<Vec<_>>(), [0, 3]);
+    assert_eq!((wrap.variants.len(), wrap.images.len(), wrap.is_active), (2, 3, Some(true)));
+    assert_eq!(wrap.variants.iter().map(|v| v.on_hand).collect::<Vec<_>>(), [Some(0), Some(3)]);
     assert_eq!(wrap.variants.iter().map(|v| v.compare_at_minor).collect::<Vec<_>>(), [None, Some(1_500_000)]);
     assert_eq!(wrap.variants[1].options.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), ["Color", "Size"]);
-    assert!(products[1..].iter().all(|product| !product.is_active));
+    assert!(products[1..].iter().all(|product| product.is_active == Some(false)));
+    let told = &read[0].problems[0];
+    assert_eq!((told.row, told.severity), (1, Severity::Warning));
+    for heading in ["Price / Nigeria", "Included / Nigeria", "Option1 Linked To", "SEO Title", "Variant Weight Unit"] {
+        assert!(told.message.contains(heading), "{}", told.message);
+    }
 }
 
+/// Columns that are not read, and stock that is not there, are told once, in the heading row.
 #[test]
 fn headings_are_matched_loosely_and_others_reported() {
-    let file = "HANDLE , title,VARIANT_PRICE,Colour of the year\na,A,1,teal\n";
-    let reader = read(file.as_bytes(), 2).unwrap();
-    assert_eq!(reader.ignored_columns(), ["Colour of the year"]);
-    assert_eq!(reader.count(), 1);
+    let read = groups("HANDLE , title,VARIANT_PRICE,Colour of the year\na,A,1,teal\nb,B,1,teal\n");
+    let told: Vec<_> = read.iter().flat_map(|group| &group.problems).map(|p| (p.row, p.message.as_str())).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0], (1, "Columns that are not read: Colour of the year."));
+    assert!(told[1].0 == 1 && told[1].1.contains("no column of stock"));
+    assert_eq!(groups(format!("{FIRST}a,A,,,,,,,,,,,,,1,,,,,,\n"))[0].problems, []);
+}
+
+/// What a file has no column for is not said, and stays as it is; what it has an empty cell for is empty.
+#[test]
+fn what_has_no_column_is_not_said() {
+    let product = only(small("", &["a,A,1"]));
+    assert_eq!((product.description, product.vendor, product.tags), (None, None, None));
+    assert_eq!((product.is_active, product.measures, product.variants[0].on_hand), (None, None, None));
+    let product = only(small("Body (HTML),Vendor,Tags,Published,Featured", &["a,A,1,,,,,"]));
+    assert_eq!((product.description.as_deref(), product.vendor.as_deref()), (Some(""), Some("")));
+    assert_eq!((product.tags, product.is_active, product.featured), (Some(vec![]), Some(true), Some(false)));
+}
+
+/// Whatever the API refuses of a product is refused here, in the row and the column where it stands.
+#[test]
+fn what_the_api_refuses_is_refused() {
+    let long = |n: usize| "x".repeat(n);
+    for (extra, row, at) in [
+        ("Vendor", format!("a,A,1,{}", long(121)), (2, "Vendor")),
+        ("Tags", format!("a,A,1,{}", long(61)), (2, "Tags")),
+        ("Type", format!("a,A,1,{}", long(121)), (2, "Type")),
+        ("Variant SKU", format!("a,A,1,{}", long(65)), (2, "Variant SKU")),
+        ("Variant Barcode", format!("a,A,1,{}", long(65)), (2, "Variant Barcode")),
+        ("Variant Grams", "a,A,1,10000001".into(), (2, "Variant Grams")),
+        ("Variant Inventory Qty", "a,A,1,1000001".into(), (2, "Variant Inventory Qty")),
+        ("Short Description", format!("a,A,1,{}", long(1_001)), (2, "Short Description")),
+        ("Body (HTML)", format!("a,A,1,{}", long(50_001)), (2, "Body (HTML)")),
+        ("Image Src,Image Alt Text", format!("a,A,1,https://a.example/x,{}", long(301)), (2, "Image Alt Text")),
+        ("Option1 Name,Option1 Value", format!("a,A,1,Size,{}", long(121)), (2, "Option1 Value")),
+        ("Option1 Name,Option1 Value", format!("a,A,1,{},S", long(61)), (2, "Option1 Value")),
+        ("Dimension Unit", format!("a,A,1,{}", long(21)), (2, "Dimension Unit")),
+        ("Vendor", format!("{},A,1,", long(121)), (2, "Handle")),
+        ("Vendor", "search,A,1,".into(), (2, "Handle")),
+        ("Vendor", "suggestions,A,1,".into(), (2, "Handle")),
+        ("Vendor", "0192f3a0-7c2e-7d31-9f5b-2f6f3c1d4e5a,A,1,".into(), (2, "Handle")),
+    ] {
+        let read = small(extra, &[&row, "z,Z,1,,"]);
+        let errors = errors(&read);
+        assert!(matches!(errors.as_slice(), [(r, c, _)] if (*r, *c) == at), "{extra}: {errors:?}");
+        assert_eq!(read.iter().filter(|group| group.product.is_some()).count(), 1, "{extra}");
+    }
+    let variants: Vec<String> = (0..251).map(|n| format!("a,A,1,Size,S{n}")).collect();
+    let variants: Vec<&str> = variants.iter().map(String::as_str).collect();
+    let read = small("Option1 Name,Option1 Value", &variants);
+    assert!(matches!(errors(&read).as_slice(), [(2, _, m)] if m.contains("at most 250")), "{:?}", errors(&read));
+    let urls = "https://me:secret@a.example/x.jpg /media/../x.jpg /media/%2e%2E/x.jpg https://me@a.example/x.jpg";
+    for url in urls.split(' ') {
+        let read = small("Image Src", &[&format!("a,A,1,{url}")]);
+        assert_eq!(warnings(&read).len(), 1, "{url}");
+        assert!(only(read).images.is_empty(), "{url}");
+    }
 }
 
 #[test]
@@ -184,8 +243,8 @@ fn agapes_own_columns_are_read() {
     assert_eq!(product.short_description.as_deref(), Some("Strip cloth"));
     assert_eq!(product.featured, Some(true));
     assert_eq!(product.limited, Some(false));
-    assert_eq!((product.width, product.length), (Some(1.2), Some(5.5)));
-    assert_eq!(product.dimension_unit.as_deref(), Some("yards"));
+    let measures = product.measures.unwrap();
+    assert_eq!((measures.width, measures.length, measures.unit.as_str()), (Some(1.2), Some(5.5), "yards"));
     let groups = small("Width,Featured", &["k,Kente,1,wide,perhaps"]);
     assert_eq!(warnings(&groups).len(), 2);
     assert!(groups.iter().all(|g| g.product.is_some()));
@@ -226,7 +285,7 @@ fn line_breaks_in_cells_are_kept_and_rows_counted() {
     let file = "Handle,Title,Price,Body (HTML)\r\na,A,5,\"one\r\ntwo \"\"2\"\"\"\r\n";
     let mut reader = read(file.as_bytes(), 2).unwrap();
     let group = reader.next().unwrap().unwrap();
-    assert_eq!(group.product.unwrap().description, "one\ntwo \"2\"");
+    assert_eq!(group.product.unwrap().description.as_deref(), Some("one\ntwo \"2\""));
     assert!(reader.next().is_none());
     assert_eq!(reader.rows(), 2);
 }
@@ -242,6 +301,9 @@ fn other_files_are_refused_with_advice() {
     assert!(refusal(b"\xFF\xFEH\0a\0").contains("UTF-16"));
     assert!(refusal("<!DOCTYPE html>").contains("web page"));
     assert!(refusal(b"Handle,T\xEFtle,Price\na,A,1\n").contains("UTF-8"));
+    let stock =
+        "Handle,Title,Option1 Name,Option1 Value,SKU,HS Code,COO,Location,Incoming,On hand (new)\na,A,,,,,,,,1\n";
+    assert!(refusal(stock).contains("file of inventory"), "{}", refusal(stock));
     let missing = refusal("Name,Title\nx,y\n");
     assert!(missing.contains("lacks Handle (or URL handle), Variant Price"));
     assert!(missing.contains("It has: Name, Title."));
@@ -305,7 +367,7 @@ fn quantities_are_checked() {
     let header = "Variant Inventory Qty,Variant Inventory Tracker";
     let read = small(header, &["a,A,1,-3,shopify"]);
     assert_eq!(warnings(&read).len(), 1);
-    assert_eq!(only(read).variants.first().unwrap().on_hand, 0);
+    assert_eq!(only(read).variants.first().unwrap().on_hand, Some(0));
     for bad in ["1.5", "few", "1000000001"] {
         let read = small(header, &[&format!("a,A,1,{bad},shopify")]);
         assert_eq!(errors(&read).len(), 1, "{bad}");
@@ -329,11 +391,12 @@ fn options_must_fit_together() {
         (&["a,A,1,,S,,"], 2, "Option1 Name"),
         (&["a,A,1,Size,S,,", "a,,1,,,,"], 3, "Option1 Value"),
         (&["a,A,1,Size,S,size,M"], 2, "Option2 Name"),
-        (&["a,A,1,,,,", "a,,2,,,,"], 3, "Option1 Value"),
+        (&["a,A,1,,,,", "a,,2,,,,"], 2, "Option1 Value"),
     ] {
         let read = small(header, rows);
         let errors = errors(&read);
-        assert!(matches!(errors.as_slice(), [(r, c, _)] if (*r, *c) == (row, column)), "{rows:?}: {errors:?}");
+        assert!(matches!(errors.as_slice(), [(r, c, _), ..] if (*r, *c) == (row, column)), "{rows:?}: {errors:?}");
+        assert!(read.iter().all(|group| group.product.is_none()));
     }
 }
 
@@ -357,7 +420,7 @@ fn titles_and_tags_have_limits() {
     assert!(matches!(warnings(&read).as_slice(), [(5, "Title", _)]));
     let product = read.into_iter().find_map(|g| g.product).unwrap();
     assert_eq!(product.title, "=SUM(A1)");
-    assert_eq!(product.tags, ["+plus"]);
+    assert_eq!(product.tags.unwrap(), ["+plus"]);
 }
 
 #[test]
@@ -380,8 +443,42 @@ fn huge_cells_and_endless_rows_are_refused() {
     let open = format!("Handle,Title,Price\na,A,1\nb,\"B,1\n{}", "c,C,1\n".repeat(2_000_000));
     let mut reader = super::read(open.as_bytes(), 2).unwrap();
     // The rows of the first product may go on in what cannot be read.
-    assert!(matches!(reader.next(), Some(Err(FileProblem::RowTooLarge { after_row: 2, .. }))));
+    assert!(matches!(reader.next(), Some(Err(FileProblem::RowTooLarge { row: 3, .. }))));
     assert!(reader.next().is_none());
+}
+
+/// A quotation mark that is never closed is told with the row in which it opens, wherever it stands and however the file
+/// ends. What stands before it is read.
+#[test]
+fn an_open_quote_is_told_by_its_row() {
+    for (end, row) in [
+        ("c,\"C,1,x\nd,D,1,y\n", 5),
+        ("c,C,1,\"x\nd,D,1,y\n", 5),
+        ("c,C,1,\"x\nd,D,1,y", 5),
+        ("\n\nc,C,1,\"x\r\nd,D,1,y\r\n", 7),
+        ("c,C,1,\"", 5),
+        ("c,C,1,\"\n", 5),
+        ("c,C,1,\"x\n\n\"\"\n", 5),
+    ] {
+        let file = format!("Handle,Title,Price,Body (HTML)\na,A,1,\"one\ntwo\"\nb,B,1,\nz,Z,1,\n{end}");
+        let mut reader = read(file.as_bytes(), 2).unwrap();
+        let mut good = Vec::new();
+        let problem = loop {
+            match reader.next().unwrap() {
+                Ok(group) => good.push(group.handle),
+                Err(problem) => break problem,
+            }
+        };
+        // The rows of the product before it may go on in what cannot be read.
+        assert_eq!(good, ["a", "b"], "{end:?}");
+        assert!(matches!(problem, FileProblem::OpenQuote { row: found } if found == row), "{end:?}: {problem}");
+        assert!(problem.to_string().contains(&format!("row {row} ")));
+        assert!(reader.next().is_none());
+    }
+    for end in ["\"x\n\"", "\"x\n\"\n", "\"\"", "x\"y", "\"x\"\"\"\n"] {
+        let read = groups(format!("Handle,Title,Price,Body (HTML)\na,A,1,{end}"));
+        assert!(read[0].product.is_some(), "{end:?}: {:?}", read[0].problems);
+    }
 }
 
 #[test]

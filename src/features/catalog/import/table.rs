@@ -5,13 +5,19 @@
 use std::io::{Chain, Cursor, Read};
 use std::marker::PhantomData;
 
+use super::Format;
 use super::model::{FileProblem, RowProblem, Severity};
+use crate::platform::csv::find_delimiter;
 
 /// The largest cell that is read.
 const MAX_CELL_BYTES: usize = 1024 * 1024;
 
 /// The largest row that is read, in megabytes.
 const MAX_ROW_MB: usize = 8;
+
+/// What is put behind the last row. Where it does not come out as a row, a quotation mark is open. No cell that is read
+/// has a NUL.
+const END: &[u8] = b"\0end";
 
 /// How much of the file is looked at to find out what it is.
 pub(super) const SNIFF_BYTES: u64 = 64 * 1024;
@@ -29,8 +35,18 @@ pub(super) trait Columns: Copy + Eq + 'static {
     /// The column with this heading, of which only letters and digits are left, in lower case.
     fn of(heading: &str) -> Option<Self>;
 
+    /// The column of what the API calls this, such as `variants.sku`.
+    fn named(path: &str) -> Option<Self>;
+
+    /// Which program's columns they are.
+    const FORMAT: Format;
+
     /// What to call the columns that the file needs and lacks.
     fn missing(has: &dyn Fn(Self) -> bool) -> Vec<&'static str>;
+
+    /// What to do about columns that are missing in a file with these headings, of which only letters and digits are
+    /// left.
+    fn advice(headings: &[String]) -> &'static str;
 }
 
 /// A heading as [`Columns::of`] wants it.
@@ -63,9 +79,12 @@ impl<C: Columns> Row<C> {
     }
 }
 
+/// The head of a file, the rest of it, and a line break behind all.
+type Source<R> = Chain<Lines<Chain<Cursor<Vec<u8>>, R>>, &'static [u8]>;
+
 /// The rows of a file.
 pub(super) struct Table<R: Read, C> {
-    csv: csv::Reader<Lines<Chain<Cursor<Vec<u8>>, R>>>,
+    csv: csv::Reader<Source<R>>,
     record: csv::ByteRecord,
     headings: Vec<String>,
     /// For each field the column that holds it.
@@ -91,7 +110,7 @@ impl<R: Read, C: Columns> Table<R, C> {
             .has_headers(false)
             .flexible(true)
             .delimiter(delimiter)
-            .from_reader(Lines::new(Cursor::new(head).chain(input), C::EXACT));
+            .from_reader(Lines::new(Cursor::new(head).chain(input), C::EXACT).chain(END));
         let mut table = Self {
             csv,
             record: csv::ByteRecord::new(),
@@ -185,10 +204,10 @@ impl<R: Read, C: Columns> Table<R, C> {
 
     /// Reads one record and works out which row it is.
     fn advance(&mut self) -> Result<bool, FileProblem> {
-        self.csv.get_mut().since_record = 0;
+        self.csv.get_mut().get_mut().0.since_record = 0;
         let read = self.csv.read_byte_record(&mut self.record);
-        if self.csv.get_ref().too_large {
-            return Err(FileProblem::RowTooLarge { after_row: self.row, limit_mb: MAX_ROW_MB });
+        if self.csv.get_ref().get_ref().0.too_large {
+            return Err(FileProblem::RowTooLarge { row: self.row.saturating_add(1), limit_mb: MAX_ROW_MB });
         }
         if !read.map_err(std::io::Error::from)? {
             return Ok(false);
@@ -198,7 +217,13 @@ impl<R: Read, C: Columns> Table<R, C> {
         // `Lines` ends every line, the last one too, with one `\n`. So the
         // line breaks passed, less those inside cells, are the rows passed.
         let lines = self.csv.position().line().saturating_sub(1);
-        self.row = lines.saturating_sub(self.breaks_in_cells);
+        let rows = lines.saturating_sub(self.breaks_in_cells);
+        if self.record.iter().next_back().is_some_and(|cell| cell.ends_with(END)) {
+            let is_apart = self.record.len() == 1 && self.record.get(0) == Some(END);
+            // Where it is part of a cell, that cell's quotation mark is open.
+            return if is_apart { Ok(false) } else { Err(FileProblem::OpenQuote { row: rows.saturating_add(1) }) };
+        }
+        self.row = rows;
         Ok(true)
     }
 }
@@ -243,28 +268,6 @@ pub(super) fn refuse_other_kinds(head: &[u8]) -> Result<(), FileProblem> {
     Ok(())
 }
 
-/// The separator that occurs most in the first line that is not empty,
-/// outside quotes; a comma if none does.
-pub(super) fn find_delimiter(head: &[u8]) -> u8 {
-    let line =
-        head.split(|b| matches!(b, b'\n' | b'\r')).find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
-    let mut best = (b',', 0);
-    for candidate in [b',', b';', b'\t'] {
-        let mut quoted = false;
-        let count = line
-            .iter()
-            .filter(|b| {
-                quoted ^= **b == b'"';
-                !quoted && **b == candidate
-            })
-            .count();
-        if count > best.1 {
-            best = (candidate, count);
-        }
-    }
-    best.0
-}
-
 fn find_columns<C: Columns>(headings: &[String]) -> Result<Vec<Option<usize>>, FileProblem> {
     let mut columns: Vec<Option<usize>> = vec![None; C::COUNT];
     for (n, heading) in headings.iter().enumerate() {
@@ -283,14 +286,27 @@ fn find_columns<C: Columns>(headings: &[String]) -> Result<Vec<Option<usize>>, F
     if missing.is_empty() {
         return Ok(columns);
     }
-    // What was found goes into a message: enough of it to recognise the file.
-    let found = headings
-        .iter()
-        .filter(|heading| !heading.is_empty())
-        .take(60)
-        .map(|heading| heading.chars().take(60).collect())
-        .collect();
-    Err(FileProblem::MissingColumn { missing, found })
+    let all: Vec<String> = headings.iter().map(|heading| letters(heading)).collect();
+    let (program, advice) = (C::FORMAT.program(), C::advice(&all));
+    Err(FileProblem::MissingColumn { program, missing, found: shown(headings), advice })
+}
+
+/// Headings for a message: enough of them to recognise the file.
+pub(super) fn shown(headings: &[String]) -> Vec<String> {
+    let named = headings.iter().map(|heading| heading.trim()).filter(|heading| !heading.is_empty());
+    named.take(60).map(|heading| heading.chars().take(60).collect()).collect()
+}
+
+/// The headings of a file that starts like this, as they are written.
+pub(super) fn headings(head: &[u8]) -> Result<Vec<String>, FileProblem> {
+    let line = head.split(|b| matches!(b, b'\n' | b'\r')).find(|line| !line.trim_ascii().is_empty());
+    let line = line.unwrap_or_default();
+    let mut csv = csv::ReaderBuilder::new().has_headers(false).delimiter(find_delimiter(line)).from_reader(line);
+    let mut record = csv::ByteRecord::new();
+    // A heading row that cannot be read is told by the reader of the file.
+    let _ = csv.read_byte_record(&mut record);
+    let text = |cell: &[u8]| std::str::from_utf8(cell).map(str::to_owned).map_err(|_| FileProblem::NotUtf8);
+    record.iter().map(text).collect()
 }
 
 /// Passes a file on with every line end as one `\n`, including the last

@@ -40,7 +40,7 @@ fn only(groups: Vec<ProductGroup>) -> ImportedProduct {
 }
 
 fn found(groups: &[ProductGroup], severity: Severity) -> Vec<(u64, &str)> {
-    let problems = groups.iter().flat_map(|g| &g.problems).filter(|p| p.severity == severity);
+    let problems = groups.iter().flat_map(|g| &g.problems).filter(|p| p.severity == severity && p.row > 1);
     problems.map(|p| (p.row, p.message.as_str())).collect()
 }
 
@@ -78,17 +78,17 @@ fn a_simple_product_is_read_whole() {
     assert_eq!((product.key.as_deref(), product.sku.as_deref()), (Some("woocommerce:S-1"), Some("S-1")));
     assert_eq!((product.handle.as_str(), product.title.as_str()), ("shirt", "Shirt"));
     assert_eq!(product.short_description.as_deref(), Some("=Soft"));
-    assert_eq!(product.description, "One\n\nTwo\n\n\\n");
-    assert_eq!((product.length, product.width), (Some(10.0), Some(2.5)));
-    assert_eq!(product.dimension_unit.as_deref(), Some("cm"));
+    assert_eq!(product.description.as_deref().unwrap(), "One\n\nTwo\n\n\\n");
+    let measures = product.measures.as_ref().unwrap();
+    assert_eq!((measures.length, measures.width, measures.unit.as_str()), (Some(10.0), Some(2.5), "cm"));
     assert_eq!(product.category_path, ["Men", "Hats , caps & more"]);
-    assert_eq!(product.tags, ["blue", "two, three"]);
+    assert_eq!(product.tags.as_deref().unwrap(), ["blue", "two, three"]);
     assert_eq!(product.images.len(), 2);
     assert_eq!(product.metadata.as_deref(), Some(r#"{"attributes":{"Color":["Gray","Blue"]}}"#));
-    assert_eq!((product.is_active, product.featured), (true, Some(true)));
+    assert_eq!((product.is_active, product.featured), (Some(true), Some(true)));
     let variant = &product.variants[0];
     assert_eq!((variant.price_minor, variant.compare_at_minor), (1550, Some(2000)));
-    assert_eq!((variant.on_hand, variant.weight_grams, variant.sku.as_deref()), (5, Some(250), Some("S-1")));
+    assert_eq!((variant.on_hand, variant.weight_grams, variant.sku.as_deref()), (Some(5), Some(250), Some("S-1")));
     assert!(variant.options.is_empty());
 }
 
@@ -195,15 +195,19 @@ fn what_is_not_for_sale_here_is_unpublished() {
         (&[("Type", "simple, downloadable, virtual")], true),
         (&[("Type", "subscription")], true),
     ] {
-        assert_eq!(only(groups(file(&[&shirt(changes)]))).is_active, active, "{changes:?}");
+        assert_eq!(only(groups(file(&[&shirt(changes)]))).is_active, Some(active), "{changes:?}");
     }
 }
 
 #[test]
 fn stock_is_counted_once() {
-    for (stock, in_stock, on_hand, warnings) in
-        [("", "1", 0, 1), ("", "0", 0, 0), ("", "backorder", 0, 1), ("'-3", "1", 0, 1), ("4.0", "1", 4, 0)]
-    {
+    for (stock, in_stock, on_hand, warnings) in [
+        ("", "1", None, 1),
+        ("", "0", None, 0),
+        ("", "backorder", None, 1),
+        ("'-3", "1", Some(0), 1),
+        ("4.0", "1", Some(4), 0),
+    ] {
         let read = groups(file(&[&shirt(&[("Stock", stock), ("In stock?", in_stock)])]));
         assert_eq!(found(&read, Severity::Warning).len(), warnings, "{stock} {in_stock}");
         assert_eq!(only(read).variants[0].on_hand, on_hand);
@@ -223,7 +227,7 @@ fn stock_is_counted_once() {
     let read = groups(file(&[parent, &variation("P-S", "S"), &variation("P-M", "M")]));
     assert_eq!(found(&read, Severity::Warning).len(), 1);
     let counts: Vec<_> = only(read).variants.iter().map(|v| v.on_hand).collect();
-    assert_eq!(counts, [10, 0]);
+    assert_eq!(counts, [Some(10), Some(0)]);
 }
 
 #[test]
@@ -298,13 +302,75 @@ fn formats_are_told_apart() {
         ("ID,Type,SKU,Name,Published\n", Format::WooCommerce),
         ("Slug;SKU;Title;Variant Price\n", Format::Agape),
         ("\u{feff}\n{\"slug\": \"x\"}\n", Format::Jsonl),
-        ("Colour,Size\n", Format::Shopify),
     ] {
         assert_eq!(detect(file.as_bytes()).unwrap(), format, "{file}");
     }
+    // An order, a customer, a list of anything.
+    for other in ["Colour,Size\n", "Name,Email,Financial Status,Total\n", "First Name,Last Name,Email,Tags\n"] {
+        let message = detect(other.as_bytes()).unwrap_err().to_string();
+        assert!(
+            message.contains(other.trim_end().split(',').next().unwrap()) && !message.contains("Handle"),
+            "{message}"
+        );
+    }
+    let latin = b"ID,Typ,Name,Ver\xF6ffentlicht,Regul\xE4rer Preis\n1,simple,A,1,5\n";
+    assert!(detect(latin).unwrap_err().to_string().contains("CSV UTF-8"));
+    // WooCommerce in a language that is not read: its user is told of WooCommerce only.
+    let polish = "ID,Rodzaj,SKU,Nazwa,Opublikowano,Tags,Meta: _x\n1,simple,A,Chusta,1,,\n";
+    assert_eq!(detect(polish.as_bytes()).unwrap(), Format::WooCommerce);
+    let message = super::super::read(&polish.as_bytes(), &options()).unwrap_err().to_string();
+    assert!(message.contains("WooCommerce") && message.contains("English"), "{message}");
+    assert!(!message.contains("Handle") && !message.contains("Shopify"), "{message}");
     for (bytes, word) in [(&b""[..], "empty"), (b"PK\x03\x04", "workbook"), (b"<html>", "web page"), (b" \n", "empty")]
     {
         assert!(detect(bytes).unwrap_err().to_string().contains(word));
+    }
+}
+
+/// The same two products, a variable one and a simple one, as shops in six languages export them.
+#[test]
+fn headings_of_other_languages_are_read() {
+    for headings in [
+        "ID,Typ,Artikelnummer,Name,Veröffentlicht,Kurzbeschreibung,Beschreibung,Vorrätig?,Bestand,Gewicht (kg),\
+         Angebotspreis,Regulärer Preis,Kategorien,Schlagwörter,Bilder,Übergeordnetes Produkt,Position,Attribut 1 Name,\
+         Attribut 1 Wert(e)",
+        "ID,Type,UGS,Nom,Publié,Description courte,Description,En stock ?,Stock,Poids (kg),Tarif promo,Tarif régulier,\
+         Catégories,Étiquettes,Images,Parent,Position,Nom de l’attribut 1,Valeur(s) de l’attribut 1",
+        "ID,Tipo,SKU,Nombre,Publicado,Descripción corta,Descripción,¿Existencias?,Inventario,Peso (kg),Precio rebajado,\
+         Precio normal,Categorías,Etiquetas,Imágenes,Superior,Posición,Nombre del atributo 1,Valor(es) del atributo 1",
+        "ID,Tipo,COD,Nome,Pubblicato,Breve descrizione,Descrizione,In stock?,Magazzino,Peso (kg),Prezzo in offerta,\
+         Prezzo di listino,Categorie,Tag,Immagine,Genitore,Posizione,Attributo 1 nome,Attributo 1 valuta(e)",
+        "ID,Tipo,SKU,Nome,Publicado,Descrição curta,Descrição,Em estoque?,Estoque,Peso (kg),Preço promocional,Preço,\
+         Categorias,Tags,Imagens,Ascendente,Posição,Nome do atributo 1,Valores do atributo 1",
+        "ID,Type,Artikelnummer,Naam,Gepubliceerd,Korte omschrijving,Beschrijving,Op voorraad?,Voorraad,Gewicht (kg),\
+         Actieprijs,Reguliere prijs,Categorieën,Tags,Afbeeldingen,Hoofd,Positie,Naam eigenschap 1,Waarde eigenschap 1",
+    ] {
+        let file = format!(
+            "{headings}\n\
+             1,variable,K,Kente,1,Short,Long,1,,2,,,Cloth,new,https://a.example/k.jpg,,0,Colour,\"Gold, Blue\"\n\
+             2,variation,K-G,Kente,1,,,1,5,,,100,,,,K,1,Colour,Gold\n\
+             3,variation,K-B,Kente,1,,,1,3,,90,110,,,,id:1,2,Colour,Blue\n\
+             4,simple,S,Scarf,1,,,1,7,0.5,,20,Scarves,,,,0,,\n"
+        );
+        assert_eq!(detect(file.as_bytes()).unwrap(), Format::WooCommerce, "{headings}");
+        let read = groups(&file);
+        assert!(read.iter().all(|group| group.problems.is_empty()), "{headings}: {:#?}", read[0].problems);
+        let products: Vec<_> = read.iter().map(|group| group.product.as_ref().unwrap()).collect();
+        let kente = products[0];
+        assert_eq!((kente.title.as_str(), kente.description.as_deref()), ("Kente", Some("Long")));
+        assert_eq!((kente.short_description.as_deref(), kente.category.as_deref()), (Some("Short"), Some("Cloth")));
+        let variants: Vec<_> = kente
+            .variants
+            .iter()
+            .map(|v| (v.sku.as_deref().unwrap(), v.options[0].value.as_str(), v.price_minor, v.on_hand, v.weight_grams))
+            .collect();
+        assert_eq!(
+            variants,
+            [("K-G", "Gold", 10_000, Some(5), Some(2_000)), ("K-B", "Blue", 9_000, Some(3), Some(2_000))],
+            "{headings}"
+        );
+        let scarf = &products[1].variants[0];
+        assert_eq!((scarf.on_hand, scarf.weight_grams, scarf.price_minor), (Some(7), Some(500), 2_000));
     }
 }
 

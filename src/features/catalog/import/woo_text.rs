@@ -1,6 +1,6 @@
 //! Texts and lists as WooCommerce writes them into cells.
 
-use super::text;
+use super::{html, text};
 
 /// A description: line breaks are written as `\n`, and what would be a formula has a `'` in front.
 pub(super) fn description(written: &str) -> String {
@@ -10,7 +10,7 @@ pub(super) fn description(written: &str) -> String {
     };
     // “\\n” stands for the two characters themselves.
     let parts: Vec<String> = written.split("\\\\n").map(|part| part.replace("\\n", "\n")).collect();
-    text::html_to_text(&parts.join("\\n"))
+    html::to_text(&parts.join("\\n"))
 }
 
 /// Values separated by commas; `\,` is a comma.

@@ -13,7 +13,7 @@ use chrono::NaiveDate;
 
 use super::checks::Checks;
 use super::model::{FileProblem, ProductGroup, Severity};
-use super::table::{Row, Table, letters};
+use super::table::{Columns, Row, Table, letters};
 use super::text;
 use super::woo_columns::Field;
 use super::{Options, Source};
@@ -147,17 +147,17 @@ pub(super) fn read<S: Source>(source: &S, options: &Options) -> Result<ProductRe
         }
     }
     let headings = table.headings();
-    let unit = |field: Field, name: &str| {
-        let heading = headings.get(super::table::Columns::slot(field)).cloned().flatten().unwrap_or_default();
-        letters(&heading).trim_start_matches(name).to_owned()
+    let unit = |field: Field| {
+        let heading = headings.get(Columns::slot(field)).cloned().flatten().unwrap_or_default();
+        heading.split_once('(').map(|(_, unit)| letters(unit)).unwrap_or_default()
     };
     let file = File {
         today: options.today,
         shared_slugs: index.shared_slugs.clone(),
-        weight_unit: unit(Field::Weight, "weight"),
-        length_unit: unit(Field::Length, "length"),
+        weight_unit: unit(Field::Weight),
+        length_unit: unit(Field::Length),
         noted_categories: false,
-        checks: Checks::new(headings, options.exponent),
+        checks: Checks::of_table(&table, options.exponent, Field::Stock),
     };
     Ok(ProductReader { table, file, index, expected, pending: HashMap::new(), is_over: false })
 }

@@ -8,13 +8,15 @@ use uuid::Uuid;
 
 use super::store::facets::{self, Bounds, Counted, InCategory, SAMPLE};
 use super::store::search::{self, Marked};
-use super::store::{self, COUNTED, related};
-use super::{CategoryOf, Filter, Matching, Part, Position, Search, Sort, Total, cursor};
+use super::store::{self, related};
+use super::{CategoryOf, Filter, Matching, Part, Position, Search, Sort, Words, cursor};
 use crate::app::App;
 use crate::features::catalog::model::Listed;
+use crate::features::catalog::store::categories;
+use crate::platform::count::{COUNTED, Total};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::ProductId;
-use crate::platform::page::{Page, Pagination};
+use crate::platform::page::{Page, Pagination, too_deep};
 
 /// One answer of a list.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ pub(super) async fn list(app: &App, mut wanted: Wanted) -> Result<Found> {
     let mut connection = app.db.acquire().await?;
     let c = &mut *connection;
     if let Some(category) = &wanted.category {
-        wanted.filter.categories = Some(store::categories_below(c, category).await?);
+        wanted.filter.categories = Some(categories::below(c, category).await?);
     }
     let wanted = &wanted;
     let Wanted { filter, sort, page, after, facets, .. } = wanted;
@@ -82,38 +84,39 @@ pub(super) async fn list(app: &App, mut wanted: Wanted) -> Result<Found> {
         Some(search) => {
             let (matching, rows, next, mut searched) = find(c, wanted, search, &part).await?;
             let ids: Vec<Uuid> = rows.iter().map(|row| row.id.0).collect();
-            if let (Matching::Words { query, .. }, false) = (&matching, ids.is_empty()) {
+            if let (Matching::Words(Words { query, .. }), false) = (&matching, ids.is_empty()) {
                 searched.marked = search::marked(c, &ids, query).await?;
             }
             (Some(matching), rows, next, Some(searched))
         }
     };
     let matching = matching.as_ref();
-    let next_cursor = next.and_then(|position| cursor::encode(*sort, &position));
+    let next_cursor = next.map(|position| cursor::encode(*sort, &position));
     let pagination = match part {
         Part::After(_) => Pagination::behind_cursor(page.limit, next_cursor),
         Part::Offset(offset) => {
             let shown = i64::try_from(rows.len()).map_err(Error::internal)?;
-            // A short page is the last one: then the total is known without counting.
-            let total = if shown < page.limit && (shown > 0 || offset == 0) {
+            // What nothing follows is the last page: then the total is known without counting.
+            let total = if next_cursor.is_none() && shown < page.limit && (shown > 0 || offset == 0) {
                 Total { count: offset + shown, is_estimate: false }
             } else {
                 store::total(c, filter, matching).await?
             };
-            Pagination { next_cursor, total_is_estimate: total.is_estimate.then_some(true), ..page.of(total.count) }
+            page.of_total(total, next_cursor)
         }
     };
     let facets = if *facets { Some(count_facets(c, filter, matching).await?) } else { None };
+    connection.done();
     Ok(Found { rows, pagination, search: searched, facets })
 }
 
 /// Counting to a page costs as much as reading all before it. Where that is much, only a cursor goes on.
 async fn refuse_depth(c: &mut PgConnection, filter: &Filter, matching: Option<&Matching>, part: &Part) -> Result<()> {
     if let Part::Offset(offset) = part
-        && *offset > COUNTED
+        && *offset >= COUNTED
         && store::total(c, filter, matching).await?.is_estimate
     {
-        return Err(Error::field("page", format!("must not be behind {COUNTED} products; go on with `cursor`")));
+        return Err(too_deep());
     }
     Ok(())
 }
@@ -132,7 +135,7 @@ async fn find(
     let (rows, next) = store::part(c, filter, Some(&matching), *sort, page.limit, part).await?;
     // Behind the last page nothing is meant differently.
     let is_first = matches!(part, Part::Offset(0));
-    if !rows.is_empty() || !is_first && exists(c, filter, &matching).await? {
+    if !rows.is_empty() || !is_first && store::exists(c, filter, &matching).await? {
         return Ok((matching, rows, next, searched));
     }
     let words = search::corrections(c, &search.words).await?;
@@ -141,7 +144,7 @@ async fn find(
         && words != search.words
     {
         let matching = search::matching(c, &corrected).await?;
-        if exists(c, filter, &matching).await? {
+        if store::exists(c, filter, &matching).await? {
             let (rows, next) = store::part(c, filter, Some(&matching), *sort, page.limit, part).await?;
             searched.corrected = Some(meant);
             return Ok((matching, rows, next, searched));
@@ -155,11 +158,6 @@ async fn find(
     Ok((alike, rows, next, searched))
 }
 
-async fn exists(c: &mut PgConnection, filter: &Filter, matching: &Matching) -> Result<bool> {
-    let (rows, _) = store::part(c, filter, Some(matching), Sort::Newest, 1, &Part::Offset(0)).await?;
-    Ok(!rows.is_empty())
-}
-
 async fn count_facets(c: &mut PgConnection, filter: &Filter, matching: Option<&Matching>) -> Result<Facets> {
     let bounds = facets::bounds(c, filter, matching).await?;
     Ok(Facets {
@@ -171,17 +169,16 @@ async fn count_facets(c: &mut PgConnection, filter: &Filter, matching: Option<&M
     })
 }
 
-/// What may be meant by an unfinished text: words that complete its last one, and products.
+/// What may be meant by an unfinished text: it, with its last word completed, or with a word that looks like it; and products.
 pub(super) async fn suggest(app: &App, search: &Search, limit: i64) -> Result<(Vec<String>, Vec<Listed>)> {
     let mut connection = app.db.acquire().await?;
     let c = &mut *connection;
-    let words = match search.words.split_last() {
-        Some((last, before)) => {
-            let completed = search::completions(c, last, limit).await?;
-            completed.into_iter().map(|word| [before, &[word]].concat().join(" ")).collect()
-        }
-        None => Vec::new(),
-    };
+    let (before, last) = search.unfinished();
+    let mut words = search::completions(c, last, limit).await?;
+    if words.is_empty() {
+        words = search::alike(c, &[last.to_owned()]).await?;
+    }
+    let words = words.into_iter().map(|word| format!("{before}{word}")).collect();
     let matching = search::matching(c, search).await?;
     let (rows, _) =
         store::part(c, &Filter::default(), Some(&matching), Sort::Relevance, limit, &Part::Offset(0)).await?;
@@ -211,6 +208,7 @@ pub async fn first_products(app: &App, limit: i64) -> Result<Vec<Value>> {
     Ok(rows
         .into_iter()
         .map(|row| {
+            let row = row.for_shoppers();
             let first = row.variants.iter().map(|v| v.price_minor).min().unwrap_or(row.price_minor);
             json!({
                 "title": row.title,

@@ -11,6 +11,7 @@ use crate::platform::ids::{CategoryId, ProductId, VariantId};
 pub(in crate::features::catalog) struct State {
     pub id: ProductId,
     pub sku: String,
+    pub version: i32,
     pub is_active: bool,
     pub is_featured: bool,
     pub is_archived: bool,
@@ -24,7 +25,7 @@ pub(in crate::features::catalog) struct State {
 pub(in crate::features::catalog) async fn lock(c: &mut PgConnection, ids: &[ProductId]) -> sqlx::Result<Vec<State>> {
     sqlx::query_as!(
         State,
-        r#"select id as "id: ProductId", sku, is_active, is_featured, archived_at is not null as "is_archived!",
+        r#"select id as "id: ProductId", sku, version, is_active, is_featured, archived_at is not null as "is_archived!",
                   category_id as "category_id: CategoryId", tags, price_minor, compare_at_minor
            from products where id = any($1) order by id for no key update"#,
         &uuids(ids),

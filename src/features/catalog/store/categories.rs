@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
+use crate::features::catalog::listing::CategoryOf;
 use crate::platform::ids::{CategoryId, ProductId};
 
 /// A category in its place in the tree.
@@ -41,6 +43,28 @@ pub(in crate::features::catalog) async fn tree(c: &mut PgConnection) -> sqlx::Re
                   t.position as "position!", t.version as "version!", t.depth as "depth!",
                   coalesce(direct.products, 0) as "products!", coalesce(total.products, 0) as "all_products!"
            from tree t left join direct using (id) left join total using (id) order by t.place limit 10000"#,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// A category and all below it, by its id, its slug or one that it had before. Empty when there is none of that name.
+pub(in crate::features::catalog) async fn below(
+    c: &mut PgConnection,
+    category: &CategoryOf,
+) -> sqlx::Result<Vec<Uuid>> {
+    let (id, slug) = match category {
+        CategoryOf::Id(id) => (Some(id.0), None),
+        CategoryOf::Slug(slug) => (None, Some(slug.as_str())),
+    };
+    sqlx::query_scalar!(
+        r#"with recursive below as (
+             select id from categories where id = $1 or slug = $2
+             union select category_id from category_slugs where slug = $2
+             union select c.id from categories c join below on c.parent_id = below.id)
+           select id as "id!" from below"#,
+        id,
+        slug,
     )
     .fetch_all(c)
     .await
@@ -128,27 +152,37 @@ pub(in crate::features::catalog) async fn has_products(c: &mut PgConnection, id:
         .await
 }
 
-/// Moves all products, archived ones too, and all subcategories of one category into another. Gives the products.
-pub(in crate::features::catalog) async fn move_content(
+/// Moves products, archived ones too, from one category into another, at most `limit`. Gives them.
+pub(in crate::features::catalog) async fn move_products(
     c: &mut PgConnection,
     from: CategoryId,
     to: CategoryId,
+    limit: i64,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<ProductId>> {
-    let products = sqlx::query_scalar!(
-        r#"with locked as (select id from products where category_id = $1 order by id for no key update)
+    sqlx::query_scalar!(
+        r#"with locked as (select id from products where category_id = $1 order by id limit $4 for no key update)
            update products p set category_id = $2, version = version + 1, updated_at = $3
            from locked where p.id = locked.id returning p.id as "id: ProductId""#,
         from.0,
         to.0,
         now,
+        limit,
     )
-    .fetch_all(&mut *c)
-    .await?;
+    .fetch_all(c)
+    .await
+}
+
+/// Moves all subcategories of one category into another.
+pub(in crate::features::catalog) async fn move_children(
+    c: &mut PgConnection,
+    from: CategoryId,
+    to: CategoryId,
+) -> sqlx::Result<()> {
     sqlx::query!("update categories set parent_id = $2, version = version + 1 where parent_id = $1", from.0, to.0)
         .execute(c)
         .await?;
-    Ok(products)
+    Ok(())
 }
 
 /// Removes a category that has neither products nor subcategories.

@@ -5,20 +5,20 @@ use sqlx::PgConnection;
 
 use crate::platform::ids::{AssetId, ImageId, ProductId};
 
-/// Locks a product and counts a change of it. False when there is no such product.
+/// Locks a product and counts a change of it. Gives the version that it had; none when there is no such product.
 pub(in super::super) async fn touch(
     c: &mut PgConnection,
     product: ProductId,
     now: DateTime<Utc>,
-) -> sqlx::Result<bool> {
-    let touched = sqlx::query!(
-        "update products set version = version + 1, updated_at = $2 where id = $1 and archived_at is null",
+) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar!(
+        r#"update products set version = version + 1, updated_at = $2 where id = $1 and archived_at is null
+           returning version - 1 as "version!""#,
         product.0,
         now,
     )
-    .execute(c)
-    .await?;
-    Ok(touched.rows_affected() == 1)
+    .fetch_optional(c)
+    .await
 }
 
 #[derive(Debug)]
@@ -29,18 +29,30 @@ pub(in super::super) struct Picture<'a> {
     pub asset: Option<AssetId>,
 }
 
-/// Adds a picture at the end. There are ten places, which `product_images_ten` holds.
-pub(in super::super) async fn add(c: &mut PgConnection, product: ProductId, picture: &Picture<'_>) -> sqlx::Result<()> {
+/// Adds a picture at the end, or before all others. There are ten places, which `product_images_ten` holds.
+pub(in super::super) async fn add(
+    c: &mut PgConnection,
+    product: ProductId,
+    picture: &Picture<'_>,
+    is_first: bool,
+) -> sqlx::Result<()> {
+    if is_first {
+        sqlx::query!("update product_images set position = position + 1 where product_id = $1", product.0)
+            .execute(&mut *c)
+            .await?;
+    }
     sqlx::query!(
         "insert into product_images (id, product_id, url, alt, type, asset_id, position)
          values ($1, $2, $3, $4, $5, $6,
-                 (select coalesce(max(position) + 1, 0) from product_images where product_id = $2))",
+                 case when $7 then 0
+                      else (select coalesce(max(position) + 1, 0) from product_images where product_id = $2) end)",
         ImageId::new().0,
         product.0,
         picture.url,
         picture.alt,
         picture.kind,
         picture.asset.map(|id| id.0),
+        is_first,
     )
     .execute(c)
     .await?;

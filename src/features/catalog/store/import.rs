@@ -2,12 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
-use super::Upserted;
-use crate::platform::ids::{CategoryId, ImageId, ProductId, VariantId};
+use crate::platform::ids::{CategoryId, ProductId, VariantId};
 
 /// Waits until no other batch of an import is being written, and keeps others waiting until the transaction ends. Two
 /// imports of one file take turns with their batches, and so never meet half way.
@@ -39,6 +37,8 @@ pub(in crate::features::catalog) struct Known {
     pub name: String,
     /// SHA-256 of what a file last said about it.
     pub hash: Option<Vec<u8>>,
+    /// Whether it was removed from the shop.
+    pub is_archived: bool,
 }
 
 /// The products with these keys of imports.
@@ -48,7 +48,9 @@ pub(in crate::features::catalog) async fn known_by_key(
 ) -> sqlx::Result<Vec<Known>> {
     sqlx::query_as!(
         Known,
-        r#"select id as "id: ProductId", import_handle as "name!", import_hash as hash from products
+        r#"select id as "id: ProductId", import_handle as "name!", import_hash as hash,
+                  archived_at is not null as "is_archived!"
+           from products
            where import_handle = any($1)"#,
         keys,
     )
@@ -63,8 +65,60 @@ pub(in crate::features::catalog) async fn known_by_slug(
 ) -> sqlx::Result<Vec<Known>> {
     sqlx::query_as!(
         Known,
-        r#"select id as "id: ProductId", slug as name, import_hash as hash from products where slug = any($1)"#,
+        r#"select id as "id: ProductId", slug as name, import_hash as hash, archived_at is not null as "is_archived!"
+           from products where slug = any($1)"#,
         slugs,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// Locks products in the order of their ids, as whoever changes several of them does.
+pub(in crate::features::catalog) async fn lock(c: &mut PgConnection, products: &[ProductId]) -> sqlx::Result<()> {
+    let products: Vec<_> = products.iter().map(|id| id.0).collect();
+    sqlx::query!("select id from products where id = any($1) order by id for no key update", &products)
+        .fetch_all(c)
+        .await?;
+    Ok(())
+}
+
+/// Notes that products are as a file says them, so that the next run of it knows by their hashes.
+pub(in crate::features::catalog) async fn remember(
+    c: &mut PgConnection,
+    products: &[(ProductId, [u8; 32])],
+) -> sqlx::Result<()> {
+    let ids: Vec<_> = products.iter().map(|(id, _)| id.0).collect();
+    let hashes: Vec<_> = products.iter().map(|(_, hash)| hash.to_vec()).collect();
+    sqlx::query!(
+        "update products p set import_hash = f.hash from unnest($1::uuid[], $2::bytea[]) as f (id, hash)
+         where p.id = f.id",
+        &ids,
+        &hashes,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// A variant, as far as its stock is to be found.
+#[derive(Debug)]
+pub(in crate::features::catalog) struct KnownVariant {
+    pub id: VariantId,
+    pub product_id: ProductId,
+    pub sku: String,
+}
+
+/// The variants of products, those that were removed too.
+pub(in crate::features::catalog) async fn variants_of(
+    c: &mut PgConnection,
+    products: &[ProductId],
+) -> sqlx::Result<Vec<KnownVariant>> {
+    let products: Vec<_> = products.iter().map(|id| id.0).collect();
+    sqlx::query_as!(
+        KnownVariant,
+        r#"select id as "id: VariantId", product_id as "product_id: ProductId", sku from variants
+           where product_id = any($1)"#,
+        &products,
     )
     .fetch_all(c)
     .await
@@ -83,27 +137,37 @@ pub(in crate::features::catalog) struct ImportRow<'a> {
     pub title: &'a str,
     /// For a new product.
     pub slug: &'a str,
-    pub short_description: &'a str,
-    pub description: &'a str,
+    pub short_description: Option<&'a str>,
+    pub description: Option<&'a str>,
     pub full_story: Option<&'a str>,
     pub currency: &'a str,
     pub price_minor: i64,
+    /// Whether the next is said. Otherwise the product's stays if it is above the price.
+    pub says_compare_at: bool,
     pub compare_at_minor: Option<i64>,
     pub category_id: Option<CategoryId>,
     /// Whether no category means none.
-    pub sets_category: bool,
+    pub is_without_category: bool,
+    /// Empty for none.
     pub vendor: Option<&'a str>,
-    pub tags: &'a [String],
+    pub tags: Option<&'a [String]>,
+    /// Whether the next is said.
+    pub says_weight: bool,
     pub weight_grams: Option<i32>,
+    /// Whether the next three are said.
+    pub has_measures: bool,
     pub width: Option<f64>,
     pub length: Option<f64>,
-    pub dimension_unit: &'a str,
-    pub weave_origin: &'a str,
-    pub care_instructions: &'a str,
-    pub dispatch_time: &'a str,
-    pub is_featured: bool,
-    pub is_limited: bool,
-    pub is_active: bool,
+    /// Inches when left out.
+    pub dimension_unit: Option<&'a str>,
+    pub weave_origin: Option<&'a str>,
+    pub care_instructions: Option<&'a str>,
+    pub dispatch_time: Option<&'a str>,
+    pub is_featured: Option<bool>,
+    pub is_limited: Option<bool>,
+    pub is_active: Option<bool>,
+    /// Whether a product that was removed comes back.
+    pub restores: bool,
     pub metadata: Option<&'a RawValue>,
 }
 
@@ -119,10 +183,12 @@ pub(in crate::features::catalog) async fn insert_products(
             price_minor, compare_at_minor, category_id, vendor, tags, weight_grams, width, length, dimension_unit,
             weave_origin, care_instructions, dispatch_time, is_featured, is_limited, is_active, metadata,
             created_at, updated_at)
-         select id, new_sku, import_handle, decode(import_hash, 'hex'), title, slug, short_description, description,
-                coalesce(full_story, ''), currency, price_minor, compare_at_minor, category_id, vendor, tags,
-                weight_grams, width, length, dimension_unit, weave_origin, care_instructions, dispatch_time,
-                is_featured, is_limited, is_active, coalesce(metadata, '{}'), $2, $2
+         select id, new_sku, import_handle, decode(import_hash, 'hex'), title, slug, coalesce(short_description, ''),
+                coalesce(description, ''), coalesce(full_story, ''), currency, price_minor, compare_at_minor, category_id,
+                nullif(vendor, ''), coalesce(tags, '{}'), weight_grams, width, length,
+                coalesce(dimension_unit, 'inches'), coalesce(weave_origin, ''), coalesce(care_instructions, ''),
+                coalesce(dispatch_time, ''), coalesce(is_featured, false), coalesce(is_limited, false),
+                coalesce(is_active, true), coalesce(metadata, '{}'), $2, $2
          from jsonb_to_recordset($1::text::jsonb) as f
            (id uuid, new_sku text, import_handle text, import_hash text, title text, slug text,
             short_description text, description text, full_story text, currency text, price_minor bigint,
@@ -138,189 +204,44 @@ pub(in crate::features::catalog) async fn insert_products(
     Ok(())
 }
 
-/// Updates products, and brings back those that were removed. `rows` is a JSON array of [`ImportRow`].
+/// Updates products, which are [locked](lock). `rows` is a JSON array of [`ImportRow`].
 pub(in crate::features::catalog) async fn update_products(
     c: &mut PgConnection,
     rows: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    // In the order of their ids, as whoever changes several products locks them.
-    sqlx::query!(
-        "select id from products where id in (select (row ->> 'id')::uuid from jsonb_array_elements($1::text::jsonb) row)
-         order by id for no key update",
-        rows,
-    )
-    .fetch_all(&mut *c)
-    .await?;
     sqlx::query!(
         "update products p
          set sku = coalesce(f.sku, p.sku), import_hash = decode(f.import_hash, 'hex'), title = f.title,
-             short_description = f.short_description, description = f.description,
-             full_story = coalesce(f.full_story, p.full_story), currency = f.currency, price_minor = f.price_minor,
-             compare_at_minor = f.compare_at_minor,
-             category_id = case when f.sets_category then f.category_id else coalesce(f.category_id, p.category_id) end,
-             vendor = f.vendor, tags = f.tags, weight_grams = f.weight_grams, width = f.width, length = f.length,
-             dimension_unit = f.dimension_unit, weave_origin = f.weave_origin,
-             care_instructions = f.care_instructions, dispatch_time = f.dispatch_time, is_featured = f.is_featured,
-             is_limited = f.is_limited, is_active = f.is_active, metadata = coalesce(f.metadata, p.metadata),
-             archived_at = null, version = p.version + 1, updated_at = $2
+             short_description = coalesce(f.short_description, p.short_description),
+             description = coalesce(f.description, p.description), full_story = coalesce(f.full_story, p.full_story),
+             currency = f.currency, price_minor = f.price_minor,
+             compare_at_minor = case when f.says_compare_at then f.compare_at_minor
+                                     when p.compare_at_minor > f.price_minor then p.compare_at_minor end,
+             category_id = case when f.is_without_category then null else coalesce(f.category_id, p.category_id) end,
+             vendor = nullif(coalesce(f.vendor, p.vendor), ''), tags = coalesce(f.tags, p.tags),
+             weight_grams = case when f.says_weight then f.weight_grams else p.weight_grams end,
+             width = case when f.has_measures then f.width else p.width end,
+             length = case when f.has_measures then f.length else p.length end,
+             dimension_unit = case when f.has_measures then coalesce(f.dimension_unit, 'inches')
+                                   else p.dimension_unit end,
+             weave_origin = coalesce(f.weave_origin, p.weave_origin),
+             care_instructions = coalesce(f.care_instructions, p.care_instructions),
+             dispatch_time = coalesce(f.dispatch_time, p.dispatch_time),
+             is_featured = coalesce(f.is_featured, p.is_featured), is_limited = coalesce(f.is_limited, p.is_limited),
+             is_active = coalesce(f.is_active, p.is_active), metadata = coalesce(f.metadata, p.metadata),
+             archived_at = case when f.restores then null else p.archived_at end,
+             version = p.version + 1, updated_at = $2
          from jsonb_to_recordset($1::text::jsonb) as f
            (id uuid, sku text, import_hash text, title text, short_description text, description text, full_story text,
-            currency text, price_minor bigint, compare_at_minor bigint, category_id uuid, sets_category boolean,
-            vendor text, tags text[], weight_grams int, width double precision, length double precision,
-            dimension_unit text, weave_origin text, care_instructions text, dispatch_time text, is_featured boolean,
-            is_limited boolean, is_active boolean, metadata jsonb)
+            currency text, price_minor bigint, says_compare_at boolean, compare_at_minor bigint, category_id uuid,
+            is_without_category boolean, vendor text, tags text[], says_weight boolean, weight_grams int, has_measures boolean, width double precision,
+            length double precision, dimension_unit text, weave_origin text, care_instructions text,
+            dispatch_time text, is_featured boolean, is_limited boolean, is_active boolean, restores boolean,
+            metadata jsonb)
          where p.id = f.id",
         rows,
         now,
-    )
-    .execute(c)
-    .await?;
-    Ok(())
-}
-
-/// A picture of one of many products.
-#[derive(Debug)]
-pub(in crate::features::catalog) struct ImageRow<'a> {
-    pub product: ProductId,
-    pub url: &'a str,
-    pub alt: &'a str,
-    pub kind: &'a str,
-    pub position: i32,
-}
-
-/// Makes these the pictures of products, of which `existing` may have others. A picture that stays keeps its id and what
-/// was fetched of it. With `fetch`, new ones from elsewhere wait to be fetched.
-pub(in crate::features::catalog) async fn replace_images(
-    c: &mut PgConnection,
-    existing: &[ProductId],
-    images: &[ImageRow<'_>],
-    fetch: bool,
-) -> sqlx::Result<()> {
-    let existing: Vec<_> = existing.iter().map(|id| id.0).collect();
-    let ids: Vec<_> = images.iter().map(|_| ImageId::new().0).collect();
-    let of: Vec<_> = images.iter().map(|image| image.product.0).collect();
-    let urls: Vec<_> = images.iter().map(|image| image.url.to_owned()).collect();
-    let alts: Vec<_> = images.iter().map(|image| image.alt.to_owned()).collect();
-    let kinds: Vec<_> = images.iter().map(|image| image.kind.to_owned()).collect();
-    let positions: Vec<_> = images.iter().map(|image| image.position).collect();
-    sqlx::query!(
-        "with file as (
-           select f.*, row_number() over (partition by f.product_id, f.url order by f.position) as n
-           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[])
-             as f (id, product_id, url, alt, type, position)),
-         old as (
-           select i.id as old_id, i.product_id, coalesce(i.source_url, i.url) as url,
-                  row_number() over (partition by i.product_id, coalesce(i.source_url, i.url)
-                                     order by i.position, i.id) as n
-           from product_images i where i.product_id = any($7)),
-         gone as (
-           delete from product_images i using old left join file f using (product_id, url, n)
-           where i.id = old.old_id and f.id is null),
-         stayed as (
-           update product_images i set alt = f.alt, type = f.type, position = f.position
-           from old join file f using (product_id, url, n) where i.id = old.old_id)
-         insert into product_images (id, product_id, url, alt, type, position, source_url, fetch_status)
-         select f.id, f.product_id, f.url, f.alt, f.type, f.position, w.source, case when w.source <> '' then 'waiting' end
-         from file f left join old using (product_id, url, n)
-           cross join lateral (select case when $8 and f.url ~* '^https?://' then f.url end as source) w
-         where old.old_id is null",
-        &ids,
-        &of,
-        &urls,
-        &alts,
-        &kinds,
-        &positions,
-        &existing,
-        fetch,
-    )
-    .execute(c)
-    .await?;
-    Ok(())
-}
-
-/// A variant of one of many products.
-#[derive(Debug)]
-pub(in crate::features::catalog) struct VariantRow<'a> {
-    pub product: ProductId,
-    pub sku: &'a str,
-    pub options: Value,
-    pub price_minor: i64,
-    pub compare_at_minor: Option<i64>,
-    pub barcode: Option<&'a str>,
-    pub weight_grams: Option<i32>,
-    pub image_url: Option<&'a str>,
-    pub position: i32,
-}
-
-/// Inserts or updates variants, and archives those of `existing` products that are not among them. A variant is known
-/// by its sku; one that another product has is left out of the answer. All are archived first, so that two may exchange
-/// their options.
-pub(in crate::features::catalog) async fn upsert_variants_of_many(
-    c: &mut PgConnection,
-    existing: &[ProductId],
-    variants: &[VariantRow<'_>],
-    now: DateTime<Utc>,
-) -> sqlx::Result<Vec<Upserted>> {
-    let existing: Vec<_> = existing.iter().map(|id| id.0).collect();
-    if !existing.is_empty() {
-        sqlx::query!(
-            "update variants set archived_at = $2 where product_id = any($1) and archived_at is null",
-            &existing,
-            now,
-        )
-        .execute(&mut *c)
-        .await?;
-    }
-    let ids: Vec<_> = variants.iter().map(|_| VariantId::new().0).collect();
-    let products: Vec<_> = variants.iter().map(|v| v.product.0).collect();
-    let skus: Vec<_> = variants.iter().map(|v| v.sku.to_owned()).collect();
-    let options: Vec<_> = variants.iter().map(|v| v.options.clone()).collect();
-    let prices: Vec<_> = variants.iter().map(|v| v.price_minor).collect();
-    let compare: Vec<_> = variants.iter().map(|v| v.compare_at_minor).collect();
-    let barcodes: Vec<_> = variants.iter().map(|v| v.barcode.map(str::to_owned)).collect();
-    let weights: Vec<_> = variants.iter().map(|v| v.weight_grams).collect();
-    let images: Vec<_> = variants.iter().map(|v| v.image_url.map(str::to_owned)).collect();
-    let positions: Vec<_> = variants.iter().map(|v| v.position).collect();
-    sqlx::query_as!(
-        Upserted,
-        r#"insert into variants (id, product_id, sku, options, price_minor, compare_at_minor, barcode, weight_grams,
-                                 image_url, position)
-           select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[], $6::bigint[], $7::text[],
-                                $8::int[], $9::text[], $10::int[])
-           on conflict (sku) do update
-           set options = excluded.options, price_minor = excluded.price_minor,
-               compare_at_minor = excluded.compare_at_minor, barcode = excluded.barcode,
-               weight_grams = excluded.weight_grams, image_url = excluded.image_url, position = excluded.position,
-               archived_at = null
-           where variants.product_id = excluded.product_id
-           returning id as "id: VariantId", sku, (xmax = 0) as "is_new!""#,
-        &ids,
-        &products,
-        &skus,
-        &options,
-        &prices,
-        &compare as &[Option<i64>],
-        &barcodes as &[Option<String>],
-        &weights as &[Option<i32>],
-        &images as &[Option<String>],
-        &positions,
-    )
-    .fetch_all(c)
-    .await
-}
-
-/// Shows the variants of these products, whose pictures were just set to where they came from, from where those are kept.
-pub(in crate::features::catalog) async fn show_kept_images(
-    c: &mut PgConnection,
-    products: &[ProductId],
-) -> sqlx::Result<()> {
-    let products: Vec<_> = products.iter().map(|id| id.0).collect();
-    sqlx::query!(
-        "update variants v set image_url = i.url from product_images i
-         where v.product_id = any($1) and i.product_id = v.product_id and i.source_url = v.image_url
-           and i.fetch_status = 'kept'",
-        &products,
     )
     .execute(c)
     .await?;

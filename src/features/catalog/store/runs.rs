@@ -25,6 +25,7 @@ pub(in crate::features::catalog) struct ImportRun {
     pub refused: i64,
     pub variants: i64,
     pub images: i64,
+    pub stock_kept: i64,
     pub problems: i64,
     pub failure: Option<String>,
     pub created_by: Option<UserId>,
@@ -117,19 +118,24 @@ pub(in crate::features::catalog) async fn abandon(c: &mut PgConnection, id: Impo
     Ok(())
 }
 
-/// An import whose file has come whole.
-pub(in crate::features::catalog) async fn find(c: &mut PgConnection, id: ImportId) -> sqlx::Result<Option<ImportRun>> {
-    sqlx::query_as!(
-        ImportRun,
-        r#"select id as "id: ImportId", status, file_name, format, dry_run, bytes, products_done, rows_done, bytes_done,
-                  created, updated, unchanged, refused, variants, images, problems, failure,
+/// Selects [`ImportRun`]s whose files have come whole and for which a condition holds.
+macro_rules! import_runs {
+    ($condition:literal, $($value:expr),+) => {
+        sqlx::query_as!(
+            ImportRun,
+            r#"select id as "id: ImportId", status, file_name, format, dry_run, bytes, products_done, rows_done,
+                  bytes_done, created, updated, unchanged, refused, variants, images, stock_kept, problems, failure,
                   created_by as "created_by: UserId", actor_role, session_id as "session_id: SessionId", created_at,
                   started_at, finished_at
-           from imports where id = $1 and status <> 'uploading'"#,
-        id.0,
-    )
-    .fetch_optional(c)
-    .await
+           from imports where status <> 'uploading' "# + $condition,
+            $($value),+
+        )
+    };
+}
+
+/// An import whose file has come whole.
+pub(in crate::features::catalog) async fn find(c: &mut PgConnection, id: ImportId) -> sqlx::Result<Option<ImportRun>> {
+    import_runs!("and id = $1", id.0).fetch_optional(c).await
 }
 
 /// A page of imports, the newest first, and how many there are.
@@ -138,18 +144,8 @@ pub(in crate::features::catalog) async fn list(
     limit: i64,
     offset: i64,
 ) -> sqlx::Result<(Vec<ImportRun>, i64)> {
-    let runs = sqlx::query_as!(
-        ImportRun,
-        r#"select id as "id: ImportId", status, file_name, format, dry_run, bytes, products_done, rows_done, bytes_done,
-                  created, updated, unchanged, refused, variants, images, problems, failure,
-                  created_by as "created_by: UserId", actor_role, session_id as "session_id: SessionId", created_at,
-                  started_at, finished_at
-           from imports where status <> 'uploading' order by created_at desc, id desc limit $1 offset $2"#,
-        limit,
-        offset,
-    )
-    .fetch_all(&mut *c)
-    .await?;
+    let runs =
+        import_runs!("order by created_at desc, id desc limit $1 offset $2", limit, offset).fetch_all(&mut *c).await?;
     let total = sqlx::query_scalar!(r#"select count(*) as "count!" from imports where status <> 'uploading'"#)
         .fetch_one(c)
         .await?;
@@ -185,7 +181,7 @@ pub(in crate::features::catalog) async fn advance(
          set status = 'running', started_at = coalesce(started_at, $3), products_done = products_done + $4,
              rows_done = $5, bytes_done = least($6, bytes), created = created + $7, updated = updated + $8,
              unchanged = unchanged + $9, refused = refused + $10, variants = variants + $11, images = images + $12,
-             problems = problems + $13, failures = 0
+             problems = problems + $13, stock_kept = stock_kept + $14, failures = 0
          where id = $1 and products_done = $2 and status in ('queued', 'running')
          returning problems - $13",
         id.0,
@@ -201,6 +197,7 @@ pub(in crate::features::catalog) async fn advance(
         signed(report.variants),
         signed(report.images),
         found,
+        signed(report.stock_kept),
     )
     .fetch_optional(&mut *c)
     .await?;

@@ -7,64 +7,43 @@ use crate::platform::ids::CategoryId;
 /// As many things as may have the same name.
 const MAX: i32 = 10_000;
 
-/// The first of `base`, `base-2`, `base-3` … that no product has; without `base` itself where that `is_reserved`. Whoever
+/// Whose slugs. Each kind of thing has its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::features::catalog) enum Of {
+    Products,
+    Categories,
+}
+
+/// The first of `base`, `base-2`, `base-3` … that nothing of its kind has; without `base` itself where that `is_reserved`. Whoever
 /// else asks with the same base waits for the end of this transaction. None when all are taken.
-pub(in crate::features::catalog) async fn free_of_products(
+pub(in crate::features::catalog) async fn free(
     c: &mut PgConnection,
+    of: Of,
     base: &str,
     is_reserved: bool,
 ) -> sqlx::Result<Option<String>> {
-    lock(c, "product", base).await?;
+    // In a statement of its own, so that the look after it sees what its last holder committed.
+    let kind = if of == Of::Products { "product" } else { "category" };
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('slug of ' || $1::text || ' ' || $2, 0))", kind, base)
+        .execute(&mut *c)
+        .await?;
     // It goes on as long as they are taken, by one look into the index each; `exists` would read all slugs into a table.
     sqlx::query_scalar!(
         r#"with recursive tried as (
              select $2::int as n, null::text as slug, true as taken
              union all
-             select n + 1, made, coalesce((select true from products where slug = made), false)
+             select n + 1, made, coalesce(case when $4 then (select true from products where slug = made)
+                                               else (select true from categories where slug = made) end, false)
              from tried, lateral (select case n when 1 then $1 else rtrim(left($1, 112), '-') || '-' || n end) m (made)
              where taken and n <= $3)
            select slug as "slug!" from tried where not taken"#,
         base,
-        first(is_reserved),
+        if is_reserved { 2 } else { 1 },
         MAX,
+        of == Of::Products,
     )
     .fetch_optional(c)
     .await
-}
-
-/// The same of categories.
-pub(in crate::features::catalog) async fn free_of_categories(
-    c: &mut PgConnection,
-    base: &str,
-    is_reserved: bool,
-) -> sqlx::Result<Option<String>> {
-    lock(c, "category", base).await?;
-    sqlx::query_scalar!(
-        r#"with recursive tried as (
-             select $2::int as n, null::text as slug, true as taken
-             union all
-             select n + 1, made, coalesce((select true from categories where slug = made), false)
-             from tried, lateral (select case n when 1 then $1 else rtrim(left($1, 112), '-') || '-' || n end) m (made)
-             where taken and n <= $3)
-           select slug as "slug!" from tried where not taken"#,
-        base,
-        first(is_reserved),
-        MAX,
-    )
-    .fetch_optional(c)
-    .await
-}
-
-fn first(is_reserved: bool) -> i32 {
-    if is_reserved { 2 } else { 1 }
-}
-
-async fn lock(c: &mut PgConnection, kind: &str, base: &str) -> sqlx::Result<()> {
-    // In a statement of its own, so that the look after it sees what its last holder committed.
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('slug of ' || $1::text || ' ' || $2, 0))", kind, base)
-        .execute(c)
-        .await?;
-    Ok(())
 }
 
 /// The slug of the product for sale that had this one before.

@@ -3,11 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
 
-use crate::features::catalog::listing::CategoryOf;
+use crate::features::catalog::images_model::FetchStatus;
 use crate::features::catalog::model::{Listed, ProductStatus};
+use crate::platform::count::{self, Total};
 use crate::platform::ids::{CategoryId, ProductId};
-use crate::platform::page::Page;
+use crate::platform::page::Part;
 
 /// A change of a product; `None` leaves a field as it is, and the outer `Some(None)` empties it.
 #[derive(Debug, Default)]
@@ -161,27 +163,39 @@ pub(in crate::features::catalog) struct Filter<'a> {
     pub status: Option<ProductStatus>,
     /// Part of the title, or the beginning of a sku.
     pub search: Option<&'a str>,
-    pub category: Option<CategoryOf>,
+    /// In any of these.
+    pub categories: Option<Vec<Uuid>>,
+    /// Those with a picture that waits to be fetched, or could not be had.
+    pub pictures: Option<FetchStatus>,
 }
 
-/// A page of products of whatever status, the newest first, and how many there are.
+/// Products of whatever status, the newest first, and the last one's id where more follow.
 pub(in crate::features::catalog) async fn list(
     c: &mut PgConnection,
     filter: &Filter<'_>,
-    page: Page,
-) -> sqlx::Result<(Vec<Listed>, i64)> {
-    let mut query = QueryBuilder::new(
-        "select l.* from (select p.id, row_number() over () as place from (select p.id from products p where true",
-    );
-    push_filter(&mut query, filter);
-    query.push(" order by p.created_at desc, p.id desc limit ").push_bind(page.limit);
-    query.push(" offset ").push_bind(page.offset());
+    part: Part,
+) -> sqlx::Result<(Vec<Listed>, Option<Uuid>)> {
+    let mut query = QueryBuilder::new("select l.* from (select p.id, row_number() over () as place from (select p.id");
+    push_source(&mut query, filter);
+    if let Some(id) = part.behind {
+        query.push(" and (p.created_at, p.id) < ((select created_at from products where id = ").push_bind(id);
+        query.push("), ").push_bind(id).push(")");
+    }
+    query.push(" order by p.created_at desc, p.id desc limit ").push_bind(part.page.limit + 1);
+    query.push(" offset ").push_bind(part.offset());
     query.push(") p) page join product_listing l on l.id = page.id order by page.place");
     let rows = query.build_query_as().fetch_all(&mut *c).await?;
-    let mut query = QueryBuilder::new("select count(*) from products p where true");
-    push_filter(&mut query, filter);
-    let total = query.build_query_scalar().fetch_one(c).await?;
-    Ok((rows, total))
+    Ok(part.cut(rows, |row: &Listed| row.id.0))
+}
+
+/// How many there are.
+pub(in crate::features::catalog) async fn total(c: &mut PgConnection, filter: &Filter<'_>) -> sqlx::Result<Total> {
+    count::total(c, |query| push_source(query, filter)).await
+}
+
+fn push_source(query: &mut QueryBuilder<Postgres>, filter: &Filter<'_>) {
+    query.push(" from products p where true");
+    push_filter(query, filter);
 }
 
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter<'_>) {
@@ -206,12 +220,14 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter<'_>) {
         query.push("), 2) union select product_id from variants where archived_at is null and fold(sku) like substr(containing(");
         query.push_bind(search.to_owned()).push("), 2))");
     }
-    if let Some(category) = &filter.category {
-        query.push(" and p.category_id in (with recursive below as (select id from categories where ");
-        match category {
-            CategoryOf::Id(id) => query.push("id = ").push_bind(id.0),
-            CategoryOf::Slug(slug) => query.push("slug = ").push_bind(slug.clone()),
-        };
-        query.push(" union select c.id from categories c join below on c.parent_id = below.id) select id from below)");
+    if let Some(categories) = &filter.categories {
+        query.push(" and p.category_id = any(").push_bind(categories.clone()).push(")");
+    }
+    if let Some(pictures) = filter.pictures {
+        // Written out, so that the index over these few rows is used.
+        query.push(format!(
+            " and p.id in (select product_id from product_images where fetch_status = '{}')",
+            pictures.as_str()
+        ));
     }
 }

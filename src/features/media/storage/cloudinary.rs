@@ -52,6 +52,15 @@ impl Cloudinary {
         self.client.destroy(&public_id(key)?, kind(key), true).await.map(drop).map_err(refused)
     }
 
+    /// Asks whether the account's key is good.
+    pub(super) async fn check(&self, role: &str) -> anyhow::Result<String> {
+        self.client.ping().await.context(
+            "media.cloudinary_url (CLOUDINARY_URL) must have the key, secret and cloud name of the account's settings, and \
+             media.cloudinary_api_url the server of its region",
+        )?;
+        Ok(format!("{role}; the key is good"))
+    }
+
     /// A form with which a browser sends one file. Nobody can fetch it without a signature, as it was not looked at yet.
     pub(in super::super) fn form(
         &self,
@@ -100,7 +109,7 @@ impl Cloudinary {
 fn kind(key: Key) -> DeliveryType {
     match key {
         Key::File(_) => DeliveryType::Upload,
-        Key::Incoming(_) => DeliveryType::Authenticated,
+        Key::Incoming(_) | Key::Probe(_) => DeliveryType::Authenticated,
     }
 }
 

@@ -11,6 +11,9 @@ use uuid::Uuid;
 use super::super::model::FileName;
 use super::{Key, StorageError};
 
+/// Megabytes below which a disk is soon full.
+const LEAST_FREE: u64 = 500;
+
 /// The folder of the files, and of what is half written.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Local {
@@ -26,6 +29,7 @@ impl Local {
         match key {
             Key::File(name) => self.file(name),
             Key::Incoming(id) => self.root.join("incoming").join(id.to_string()),
+            Key::Probe(id) => self.root.join("probe").join(id.to_string()),
         }
     }
 
@@ -68,6 +72,27 @@ impl Local {
             _ => Ok(()),
         })
         .await
+    }
+
+    /// Writes and removes a file, and looks how much room there is.
+    pub(super) async fn check(&self, role: &str) -> anyhow::Result<String> {
+        let (key, root) = (Key::Probe(Uuid::now_v7()), &self.root);
+        let mend = || format!("the user of this program must be able to write to {} (server.data_dir)", root.display());
+        self.put(key, Bytes::from_static(b"agape doctor")).await.with_context(mend)?;
+        self.remove(key).await.with_context(mend)?;
+        let _ = std::fs::remove_dir(root.join("probe"));
+        let disk = nix::sys::statvfs::statvfs(root.as_path()).with_context(mend)?;
+        #[cfg_attr(
+            target_os = "linux",
+            expect(clippy::useless_conversion, reason = "other systems have smaller types")
+        )]
+        let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()) / (1024 * 1024);
+        anyhow::ensure!(
+            free >= LEAST_FREE,
+            "only {free} MB are free at {}; make room there, or make media.cache_bytes smaller",
+            root.display()
+        );
+        Ok(format!("{role}; {free} MB are free"))
     }
 
     /// Removes what writers left half written when they were killed more than `age` ago.

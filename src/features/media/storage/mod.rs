@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Response, StatusCode};
+use uuid::Uuid;
 
 use super::model::{FileName, Provider};
 use secrecy::ExposeSecret;
@@ -28,6 +29,8 @@ pub(super) enum Key {
     File(FileName),
     /// What a browser sent, before it was looked at.
     Incoming(AssetId),
+    /// A file that shows whether a store takes files.
+    Probe(Uuid),
 }
 
 impl fmt::Display for Key {
@@ -35,6 +38,7 @@ impl fmt::Display for Key {
         match self {
             Self::File(name) => name.fmt(f),
             Self::Incoming(id) => write!(f, "incoming/{id}"),
+            Self::Probe(id) => write!(f, "probe/{id}"),
         }
     }
 }
@@ -138,6 +142,21 @@ impl Storage {
             (Err(StorageError::Missing), Some(s3)) => s3.get(Key::File(name), limit).await,
             (found, _) => found,
         }
+    }
+
+    /// Tries every store that is set up. Gives each one's name, and what was found or what is wrong.
+    pub(super) async fn check(&self) -> Vec<(&'static str, anyhow::Result<String>)> {
+        let role = |provider| {
+            if self.chosen == provider { "new pictures are kept here" } else { "older pictures may be here" }
+        };
+        let mut found = vec![("media directory", self.local.check(role(Provider::Local)).await)];
+        if let Some(s3) = &self.s3 {
+            found.push(("media bucket", s3.check(role(Provider::S3)).await));
+        }
+        if let Some(cloudinary) = &self.cloudinary {
+            found.push(("cloudinary", cloudinary.check(role(Provider::Cloudinary)).await));
+        }
+        found
     }
 
     /// Removes a file. One that is gone already is no failure.

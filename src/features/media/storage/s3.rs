@@ -8,6 +8,7 @@ use bytes::Bytes;
 use reqwest::{Client, Method};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use secrecy::ExposeSecret;
+use uuid::Uuid;
 
 use super::{Key, StorageError, answered, read};
 use crate::platform::config::Media as Config;
@@ -71,6 +72,23 @@ impl S3 {
             Ok(_) | Err(StorageError::Missing) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes, reads and removes an object.
+    pub(super) async fn check(&self, role: &str) -> anyhow::Result<String> {
+        let (key, text) = (Key::Probe(Uuid::now_v7()), Bytes::from_static(b"agape doctor"));
+        let mend = |may: &str| {
+            format!(
+                "the bucket {} must be reachable at media.s3_endpoint in media.s3_region, and media.s3_access_key must be \
+                 allowed to {may}",
+                self.bucket.name()
+            )
+        };
+        self.put(key, text.clone(), "text/plain").await.with_context(|| mend("put objects"))?;
+        let read = self.get(key, 1_000).await.with_context(|| mend("get objects"));
+        self.remove(key).await.with_context(|| mend("delete objects"))?;
+        anyhow::ensure!(read? == text, "the bucket {} gives something else than it was given", self.bucket.name());
+        Ok(format!("{role}; takes, gives and deletes"))
     }
 
     /// An address to which a browser may send one file of this type and length; the signature covers both.

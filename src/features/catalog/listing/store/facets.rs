@@ -3,8 +3,8 @@
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::push_where;
-use crate::features::catalog::listing::{Filter, Matching};
+use super::{Order, push_source};
+use crate::features::catalog::listing::{Filter, Matching, Sort};
 
 /// So many matches are looked at.
 pub(in crate::features::catalog::listing) const SAMPLE: i64 = 10_000;
@@ -61,10 +61,12 @@ pub(in crate::features::catalog::listing) async fn values(
             "p.colours"
         }
     };
-    let mut query = QueryBuilder::new("select value, count(*) from (select ");
-    query.push(column).push(" as found from products p");
-    push_where(&mut query, &filter, matching);
-    push_sample(&mut query).push(") p, unnest(p.found) value group by value order by 2 desc, 1 limit ");
+    let mut query = QueryBuilder::new("select min(value) as value, count(*) from (select ");
+    query.push(column).push(" as found");
+    push_source(&mut query, &filter, matching);
+    // However its case differs, a value is one, and of a product it counts once.
+    push_sample(&mut query).push(") p, lateral (select min(v) as value from unnest(p.found) v group by lower(v)) v ");
+    query.push("group by lower(value) order by 2 desc, 1 limit ");
     query.push_bind(VALUES).build_query_as().fetch_all(c).await
 }
 
@@ -77,8 +79,8 @@ pub(in crate::features::catalog::listing) async fn categories(
     let filter = Filter { categories: None, ..filter.clone() };
     let mut query =
         QueryBuilder::new("select c.id, c.name, c.slug, n.count from (select category_id, count(*) from (select ");
-    query.push("p.category_id from products p");
-    push_where(&mut query, &filter, matching);
+    query.push("p.category_id");
+    push_source(&mut query, &filter, matching);
     push_sample(&mut query).push(") p group by category_id) n join categories c on c.id = n.category_id ");
     query.push("order by n.count desc, c.name, c.id limit ").push_bind(VALUES).build_query_as().fetch_all(c).await
 }
@@ -90,22 +92,19 @@ pub(in crate::features::catalog::listing) async fn bounds(
     matching: Option<&Matching>,
 ) -> sqlx::Result<Bounds> {
     let filter = Filter { min_price: None, max_price: None, ..filter.clone() };
-    let mut query = QueryBuilder::new("select (select p.price_minor from products p");
-    push_where(&mut query, &filter, matching);
-    query.push(" order by p.price_minor, p.id limit 1) as lowest, (select p.price_minor from products p");
-    push_where(&mut query, &filter, matching);
-    query.push(" order by p.price_minor desc, p.id desc limit 1) as highest, count(*) as looked_at, ");
-    query.push(
-        "count(*) filter (where exists (
-           select from variants v join stock_levels s on s.variant_id = v.id
-           where v.product_id = p.id and v.archived_at is null and s.on_hand > s.reserved)) as in_stock
-         from (select p.id from products p",
-    );
-    push_where(&mut query, &filter, matching);
-    push_sample(&mut query).push(") p").build_query_as().fetch_one(c).await
+    let mut query = QueryBuilder::new("select (select p.price_minor");
+    push_source(&mut query, &filter, matching);
+    Order::of(Sort::PriceUp, &filter).push_to(&mut query);
+    query.push(" limit 1) as lowest, (select p.price_minor");
+    push_source(&mut query, &filter, matching);
+    Order::of(Sort::PriceDown, &filter).push_to(&mut query);
+    query.push(" limit 1) as highest, count(*) as looked_at, ");
+    query.push("count(*) filter (where s.in_stock) as in_stock from (select p.id");
+    push_source(&mut query, &filter, matching);
+    push_sample(&mut query).push(") p join product_stock s on s.product_id = p.id").build_query_as().fetch_one(c).await
 }
 
-/// The first matches by their ids, which say nothing about what is counted.
+/// Some of the matches, in an order that has nothing to do with what is counted; always the same ones.
 fn push_sample(query: &mut QueryBuilder<Postgres>) -> &mut QueryBuilder<Postgres> {
-    query.push(" order by p.id limit ").push_bind(SAMPLE)
+    query.push(" order by uuid_hash(p.id) limit ").push_bind(SAMPLE)
 }

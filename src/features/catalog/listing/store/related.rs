@@ -22,15 +22,14 @@ pub(in crate::features::catalog::listing) async fn related(
             order by p.created_at desc, p.id desc limit $3)
            union
            (select p.id, p.tags, p.category_id, p.popularity, p.created_at from products p
-            where p.tags && (select tags from this) and p.archived_at is null and p.is_active limit $3)),
+            where lower_all(p.tags) && (select lower_all(tags) from this) and p.archived_at is null and p.is_active limit $3)),
          best as (
            select n.id, row_number() over (order by
-                    exists (select from variants v join stock_levels s on s.variant_id = v.id
-                            where v.product_id = n.id and v.archived_at is null and s.on_hand > s.reserved) desc,
-                    cardinality(array(select unnest(n.tags) intersect select unnest(this.tags))) desc,
+                    f.in_stock desc,
+                    cardinality(array(select unnest(lower_all(n.tags)) intersect select unnest(lower_all(this.tags)))) desc,
                     n.category_id is not distinct from this.category_id desc, n.popularity desc, n.created_at desc,
                     n.id desc) as place
-           from near n, this where n.id <> this.id
+           from near n join product_stock f on f.product_id = n.id, this where n.id <> this.id
            order by place limit $2)
          select l.* from best join product_listing l on l.id = best.id order by best.place",
     )

@@ -3,68 +3,72 @@
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::{COUNTED, push_where};
-use crate::features::catalog::listing::{Filter, Matching, Search};
+use crate::features::catalog::listing::{Matching, Search, Words};
 
 /// Words of one search that are corrected.
 const CORRECTED: usize = 4;
 
-/// Turns words into a query: each is a stem or the beginning of a word, and all must be there. A text that is the beginning
-/// of a sku finds its products too.
+/// Products that one sku may lead to.
+const OF_SKU: i64 = 50;
+
+/// Turns words into queries: each is a stem or the beginning of a word, and all must be there. A text that may be a sku finds the
+/// products that have it, too.
 pub(in crate::features::catalog::listing) async fn matching(
     c: &mut PgConnection,
     search: &Search,
 ) -> sqlx::Result<Matching> {
+    // Words are quoted after folding, because folding makes colons and apostrophes out of some letters.
     let mut query = QueryBuilder::new("select (");
-    for (i, word) in search.words.iter().enumerate() {
-        if i > 0 {
-            query.push(" && ");
-        }
-        // Quoted after folding, because folding makes colons and apostrophes out of some letters.
-        query.push("(plainto_tsquery('english', fold(").push_bind(word.clone());
-        query.push(")) || to_tsquery('simple', quote_literal(fold(").push_bind(word.clone()).push(")) || ':*'))");
+    push_all(&mut query, &search.words, "");
+    query.push(")::text, (");
+    push_all(&mut query, &search.words, "A");
+    query.push(")::text, array(");
+    push_skus(&mut query, search.sku_parts());
+    query.push(")");
+    let (query, in_title, skus): (String, String, Vec<Uuid>) = query.build_query_as().fetch_one(c).await?;
+    let phrase = (search.words.len() > 1).then(|| search.words.join(" "));
+    Ok(Matching::Words(Words { query, in_title, phrase, skus }))
+}
+
+/// All of the words, each as a stem or a beginning, in the parts of a product that have this weight.
+fn push_all(query: &mut QueryBuilder<Postgres>, words: &[String], weight: &str) {
+    for (i, word) in words.iter().enumerate() {
+        query.push(if i > 0 { " && (" } else { "(" });
+        query.push("to_tsquery('english', quote_literal(fold(").push_bind(word.clone());
+        query
+            .push(")) || ':")
+            .push(weight)
+            .push("') || to_tsquery('simple', quote_literal(fold(")
+            .push_bind(word.clone());
+        query.push(")) || ':*").push(weight).push("'))");
     }
-    query.push(")::text, array(select product_id from variants where archived_at is null and lower(sku) like ");
-    let sku = search.text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let sku = if search.text.chars().count() < 3 || sku.contains(' ') { String::new() } else { sku + "%" };
-    query.push_bind(sku).push(" limit 50)");
-    let (query, skus): (String, Vec<Uuid>) = query.build_query_as().fetch_one(c).await?;
-    Ok(Matching::Words { query, skus })
+}
+
+fn push_skus(query: &mut QueryBuilder<Postgres>, parts: Option<Vec<String>>) {
+    let Some(parts) = parts else {
+        query.push("select null::uuid where false");
+        return;
+    };
+    query.push("select distinct product_id from variants where archived_at is null and sku_words(sku) @@ to_tsquery('simple', ");
+    for (i, part) in parts.into_iter().enumerate() {
+        query.push(if i > 0 { " || ' & ' || " } else { "" });
+        query.push("quote_literal(fold(").push_bind(part).push(")) || ':*'");
+    }
+    query.push(") limit ").push_bind(OF_SKU);
 }
 
 /// The condition that a product matches.
 pub(super) fn push_matching(query: &mut QueryBuilder<Postgres>, matching: &Matching) {
     match matching {
-        Matching::Words { query: words, skus } if skus.is_empty() => {
+        Matching::Words(Words { query: words, skus, .. }) if skus.is_empty() => {
             query.push(" and p.search @@ ").push_bind(words.clone()).push("::tsquery");
         }
-        Matching::Words { query: words, skus } => {
+        Matching::Words(Words { query: words, skus, .. }) => {
             query.push(" and (p.search @@ ").push_bind(words.clone()).push("::tsquery or p.id = any(");
             query.push_bind(skus.clone()).push("))");
         }
         Matching::Alike(text) => {
             query.push(" and fold(").push_bind(text.clone()).push(") <% fold(p.title)");
-        }
-    }
-}
-
-/// The matches by how well they match, to follow `from`. Of more than [`COUNTED`], some of them are ranked.
-pub(super) fn push_ranked(query: &mut QueryBuilder<Postgres>, filter: &Filter, matching: &Matching) {
-    query.push("(select id, created_at, price_minor, title, popularity, search from products p");
-    push_where(query, filter, Some(matching));
-    query.push(" limit ").push_bind(COUNTED).push(") p order by ");
-    match matching {
-        Matching::Words { query: words, skus } => {
-            if !skus.is_empty() {
-                query.push("p.id = any(").push_bind(skus.clone()).push(") desc, ");
-            }
-            query.push("ts_rank('{0.02, 0.1, 0.4, 1.0}', p.search, ").push_bind(words.clone()).push("::tsquery)");
-            // Of two titles with the word, the one that says less beside it.
-            query.push(" * (1 + 1.0 / (1 + length(p.title))) desc, p.popularity desc, p.id desc");
-        }
-        Matching::Alike(text) => {
-            query.push("word_similarity(fold(").push_bind(text.clone());
-            query.push("), fold(p.title)) desc, length(p.title), p.id desc");
         }
     }
 }
@@ -152,7 +156,8 @@ pub(in crate::features::catalog::listing) async fn marked(
         r#"select p.id,
                   ts_headline('shop', p.title, q.q, 'HighlightAll=true, StartSel="' || E'\uE000' || '", StopSel="'
                     || E'\uE001' || '"') as "title!",
-                  ts_headline('shop', left(p.short_description || ' ' || p.description, 5000), q.q,
+                  ts_headline('shop',
+                    left(trim(regexp_replace(p.short_description || ' ' || p.description, '\s+', ' ', 'g')), 5000), q.q,
                     'MaxFragments=1, MinWords=8, MaxWords=24, StartSel="' || E'\uE000' || '", StopSel="' || E'\uE001'
                     || '"') as "text!"
            from products p, (select $2::text::tsquery as q) q where p.id = any($1)"#,

@@ -1,0 +1,274 @@
+//! Places several orders together: what they need is read in one statement, and they are written in one transaction.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::draft::{Cart, draft, lines_of, sold_out};
+use super::store::{self, NewOrder, Outcome};
+use super::{Answer, Ask};
+use crate::app::App;
+use crate::features::orders::Order;
+use crate::platform::db::Connection;
+use crate::platform::error::{Error, Result};
+use crate::platform::idempotency::{self, Stored};
+use crate::platform::ids::ProductId;
+
+/// Somebody's wish to order, with the cart as it was read, if he orders that.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub ask: Arc<Ask>,
+    pub cart: Option<Cart>,
+}
+
+/// What comes of a wish.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// It is answered.
+    Done(Result<Answer>),
+    /// A price or the cart has changed since it was read.
+    Stale,
+    /// Others of the batch came first; it goes into the next one.
+    Again,
+}
+
+/// An order between reading and writing, with its place in the batch.
+struct Draft<'a> {
+    i: usize,
+    key: Option<&'a idempotency::Request>,
+    new: NewOrder,
+}
+
+/// Takes as many of these wishes a step further as fit together, the first one always. Gives the steps, in the order of
+/// the wishes, and the products whose stock has changed.
+pub(super) async fn place(app: &App, wishes: &[&Wish]) -> (Vec<Step>, Vec<ProductId>) {
+    let mut batch = Batch { app, wishes, now: app.clock.now(), steps: wishes.iter().map(|_| None).collect() };
+    let products = match batch.run().await {
+        Ok(products) => products,
+        Err(error) => {
+            match *batch.open() {
+                [i] => batch.finish(i, Step::Done(Err(error))),
+                _ => {
+                    let error = Arc::new(error);
+                    batch.finish_open(|| Step::Done(Err(Error::shared(&error))));
+                }
+            }
+            Vec::new()
+        }
+    };
+    batch.finish_open(|| Step::Again);
+    (batch.steps.into_iter().flatten().collect(), products)
+}
+
+struct Batch<'a> {
+    app: &'a App,
+    wishes: &'a [&'a Wish],
+    now: DateTime<Utc>,
+    /// None as long as nothing has come of it.
+    steps: Vec<Option<Step>>,
+}
+
+impl<'a> Batch<'a> {
+    async fn run(&mut self) -> Result<Vec<ProductId>> {
+        let mut connection = self.app.db.acquire_hot().await?;
+        // Before anything else: a repeated request must not fail because its cart is ordered by now.
+        self.replay(&mut connection, self.open()).await?;
+        let drafts = self.drafts(&mut connection).await?;
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.write(connection, &drafts).await {
+            Err(error) if drafts.len() > 1 && may_be_of_one(&error) => {
+                tracing::error!(%error, orders = drafts.len(), "orders cannot be written together; each goes alone");
+                let open = self.open();
+                for draft in drafts.iter().filter(|draft| open.contains(&draft.i)) {
+                    let alone = match self.app.db.acquire_hot().await {
+                        Ok(connection) => self.write(connection, std::slice::from_ref(draft)).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = alone {
+                        self.finish(draft.i, Step::Done(Err(error)));
+                    }
+                }
+            }
+            written => written?,
+        }
+        let is_placed = |draft: &&Draft<'_>| matches!(self.steps.get(draft.i), Some(Some(Step::Done(Ok(answer)))) if !answer.replayed);
+        let placed = drafts.iter().filter(is_placed);
+        Ok(placed.flat_map(|draft| &draft.new.order.items).map(|item| item.product_id).collect())
+    }
+
+    fn open(&self) -> Vec<usize> {
+        (0..self.steps.len()).filter(|i| matches!(self.steps.get(*i), Some(None))).collect()
+    }
+
+    fn finish(&mut self, i: usize, step: Step) {
+        if let Some(place) = self.steps.get_mut(i) {
+            *place = Some(step);
+        }
+    }
+
+    fn finish_open(&mut self, step: impl Fn() -> Step) {
+        for place in self.steps.iter_mut().filter(|place| place.is_none()) {
+            *place = Some(step());
+        }
+    }
+
+    fn key(&self, i: usize) -> Option<&'a idempotency::Request> {
+        self.wishes.get(i)?.ask.key.as_ref()
+    }
+
+    /// Answers those of these wishes that were served before.
+    async fn replay(&mut self, c: &mut PgConnection, which: Vec<usize>) -> Result<()> {
+        let (which, keys): (Vec<_>, Vec<_>) = which.into_iter().filter_map(|i| Some((i, self.key(i)?))).unzip();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let claims = idempotency::find_all(c, &keys, self.now).await?;
+        for (i, claim) in which.into_iter().zip(claims) {
+            self.take_claim(i, claim);
+        }
+        Ok(())
+    }
+
+    /// Whether the wish is still open.
+    fn take_claim(&mut self, i: usize, claim: idempotency::Claim) -> bool {
+        let done = match claim {
+            Ok(None) => return true,
+            Ok(Some(stored)) => Ok(Answer::again(stored)),
+            Err(error) => Err(error),
+        };
+        self.finish(i, Step::Done(done));
+        false
+    }
+
+    /// The orders of all open wishes. Those who cannot have one are refused; those who come twice have to wait.
+    async fn drafts(&mut self, c: &mut PgConnection) -> Result<Vec<Draft<'a>>> {
+        let open = self.open();
+        let items: Vec<_> =
+            open.iter().filter_map(|i| self.wishes.get(*i)?.ask.request.items.as_ref()).flatten().collect();
+        let offers = if items.is_empty() { Vec::new() } else { store::offers(c, &items).await? };
+        let (mut keys, mut carts) = (HashSet::new(), HashSet::new());
+        let (mut drafts, mut refused) = (Vec::new(), Vec::new());
+        for i in open {
+            let Some(wish) = self.wishes.get(i) else { continue };
+            let key = self.key(i);
+            let is_double = key.is_some_and(|key| !keys.insert((&key.caller, key.route, &key.key)))
+                || wish.cart.as_ref().is_some_and(|cart| !carts.insert(cart.id));
+            if is_double {
+                self.finish(i, Step::Again);
+                continue;
+            }
+            match self.draft(wish, &offers) {
+                Ok(new) => drafts.push(Draft { i, key, new }),
+                Err(refusal) => refused.push((i, refusal)),
+            }
+        }
+        // What is in the way may be the order that the first request with this key has placed since we looked.
+        self.replay(c, refused.iter().map(|(i, _)| *i).collect()).await?;
+        for (i, refusal) in refused {
+            if matches!(self.steps.get(i), Some(None)) {
+                self.finish(i, Step::Done(Err(refusal)));
+            }
+        }
+        Ok(drafts)
+    }
+
+    fn draft(&self, wish: &Wish, offers: &[store::Line]) -> Result<NewOrder> {
+        let request = &wish.ask.request;
+        match (&wish.cart, &request.items) {
+            (Some(cart), _) => draft(self.app, request, Some(cart), &cart.lines, self.now),
+            (None, items) => {
+                let items = items.as_deref().unwrap_or_default();
+                let lines = lines_of(items, offers, self.app.config.cart.max_quantity)?;
+                draft(self.app, request, None, &lines, self.now)
+            }
+        }
+    }
+
+    /// Writes the orders, and their answers under their keys. An error concerns them all, and nothing is written then, or
+    /// nobody knows.
+    async fn write(&mut self, mut connection: Connection, drafts: &[Draft<'a>]) -> Result<()> {
+        let keyed: Vec<_> = drafts.iter().filter_map(|draft| Some((draft.i, draft.key?))).collect();
+        if keyed.is_empty() {
+            // One statement is a transaction of its own, without the round trips of begin and commit.
+            let steps = self.insert(&mut connection, &drafts.iter().collect::<Vec<_>>()).await?;
+            self.finish_all(steps);
+            return Ok(());
+        }
+        let mut tx = connection.begin().await?;
+        let keys: Vec<_> = keyed.iter().map(|(_, key)| *key).collect();
+        let claims = idempotency::claim_all(&mut tx, &keys, self.now).await?;
+        let (mut answered, mut steps) = (HashSet::new(), Vec::new());
+        for ((i, _), claim) in keyed.into_iter().zip(claims) {
+            if !self.take_claim(i, claim) {
+                answered.insert(i);
+            }
+        }
+        let left: Vec<_> = drafts.iter().filter(|draft| !answered.contains(&draft.i)).collect();
+        if !left.is_empty() {
+            steps = self.insert(&mut tx, &left).await?;
+        }
+        let mut answers = Vec::new();
+        for (draft, (_, step)) in left.iter().zip(&steps) {
+            if let (Some(key), Step::Done(Ok(answer))) = (draft.key, step) {
+                answers.push((key, Stored { status: answer.status, body: answer.body.clone() }));
+            }
+        }
+        if !answers.is_empty() {
+            let answers: Vec<_> = answers.iter().map(|(key, stored)| (*key, stored)).collect();
+            idempotency::store_all(&mut tx, &answers, self.now).await?;
+        }
+        if steps.iter().any(|(_, step)| matches!(step, Step::Done(Ok(_)))) {
+            tx.commit().await?;
+        } else {
+            // At once, so that the keys are free for the next try.
+            tx.rollback().await?;
+        }
+        self.finish_all(steps);
+        Ok(())
+    }
+
+    fn finish_all(&mut self, steps: Vec<(usize, Step)>) {
+        for (i, step) in steps {
+            self.finish(i, step);
+        }
+    }
+
+    async fn insert(&self, c: &mut PgConnection, drafts: &[&Draft<'a>]) -> Result<Vec<(usize, Step)>> {
+        let orders: Vec<_> = drafts.iter().map(|draft| &draft.new).collect();
+        let outcomes = store::insert(c, &orders, self.now).await?;
+        let steps = drafts.iter().zip(outcomes).map(|(draft, outcome)| {
+            let step = match outcome {
+                Outcome::Placed { number, email } => {
+                    let order = Order { number, email, ..draft.new.order.clone() };
+                    let view = self.wishes.get(draft.i).map(|wish| (wish.ask.view)(&order));
+                    let body = view.transpose().map_err(Error::internal)?.unwrap_or_default();
+                    Step::Done(Ok(Answer { status: 201, body, replayed: false }))
+                }
+                Outcome::Gone => Step::Done(Err(Error::gone())),
+                Outcome::Short(short) => Step::Done(Err(sold_out(&draft.new.order, &short))),
+                Outcome::Stale => Step::Stale,
+                Outcome::Behind => Step::Again,
+            };
+            Ok((draft.i, step))
+        });
+        steps.collect()
+    }
+}
+
+/// Whether one order of a batch may be why all of it failed. Surely not when the database is busy or away; and then it may
+/// even be written.
+fn may_be_of_one(error: &Error) -> bool {
+    match error {
+        Error::Unavailable(cause) => cause
+            .downcast_ref::<sqlx::Error>()
+            .and_then(sqlx::Error::as_database_error)
+            .and_then(|error| error.code())
+            // Deadlock, and conflicts with other transactions.
+            .is_some_and(|code| ["40P01", "40001"].contains(&&*code)),
+        _ => true,
+    }
+}
