@@ -111,10 +111,15 @@ fn is_due(walked_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
 /// still something to buy.
 async fn answer_requests(app: &App) -> Result<()> {
     let due = inventory::due_requests(&mut *app.db.acquire().await?, REQUESTS).await?;
+    let mut failure = None;
     for (id, user) in due {
-        answer(app, id, user).await?;
+        // One that fails must not keep those behind him from their mail.
+        if let Err(error) = answer(app, id, user).await {
+            tracing::error!(request = %id, %error, "nobody was told that something is back");
+            failure = Some(error);
+        }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 /// Writes to one. His account is locked before his request, as where it is erased; the request is gone with the

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use agape::app::App;
 use agape::features::auth::Role;
+use agape::features::inventory::{self, Change, Edit, Movement, Refusal, StaffReason};
 use agape::features::orders::{self, Status};
 use agape::features::payments::{self, NewPayment};
 use agape::flows::expire::Sweep;
@@ -120,22 +121,17 @@ async fn pay(app: &App, order: &Placed) -> Outcome {
     settle::settle(app, &transaction(&order.reference, order.amount, "success")).await.unwrap()
 }
 
-/// Counts so many more or fewer of a variant. False when that would be less than is promised.
+/// Staff count so many more or fewer of a variant. False when that would be less than is promised.
 async fn adjust(app: &App, variant: VariantId, by: i32) -> bool {
+    let movement = Movement { change: Change::By(by), reason: StaffReason::Count, note: None };
+    let edit = Edit { variant_id: variant, version: None, movement: Some(movement), threshold: None };
     let mut c = app.db.acquire().await.unwrap();
-    let counted = sqlx::query(
-        "with counted as (
-           update stock_levels set on_hand = on_hand + $2 where variant_id = $1 and on_hand + $2 >= reserved returning variant_id)
-         insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, at)
-         select variant_id, $2, 0, 'count', $3 from counted",
-    )
-    .bind(variant.0)
-    .bind(by)
-    .bind(app.clock.now())
-    .execute(&mut *c)
-    .await
-    .unwrap();
-    counted.rows_affected() == 1
+    let edited = inventory::edit_levels(&mut c, &[edit], None, app.clock.now()).await.unwrap();
+    match edited[0].refusal {
+        None => true,
+        Some(Refusal::BelowZero | Refusal::BelowReserved) => false,
+        Some(refusal) => panic!("{refusal:?}"),
+    }
 }
 
 /// Only what a shopper may be told is an error here.

@@ -11,6 +11,8 @@ use crate::platform::ids::{ProductId, UserId, VariantId};
 /// ids, and each change of what is on hand comes with its movement. No variant may be there twice. Gives the outcome of
 /// each edit, in their order. An edit that changes nothing leaves the version as it is.
 ///
+/// The new level is made of the values that were locked, as in [`super::extend_reservations`].
+///
 /// # Errors
 /// The database's.
 pub async fn edit_levels(
@@ -52,7 +54,8 @@ pub async fn edit_levels(
              select * from judged where differs and not exists (select from judged where refusal is not null)),
            changed as (
              update stock_levels s
-             set on_hand = d.next_on_hand::int, low_stock_threshold = d.next_threshold, version = s.version + 1
+             set on_hand = d.next_on_hand::int, reserved = d.reserved, low_stock_threshold = d.next_threshold,
+                 version = d.current + 1
              from done d where s.variant_id = d.variant_id),
            moved as (
              insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, actor_id, note, at)
