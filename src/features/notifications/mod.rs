@@ -1,6 +1,7 @@
 //! Mail: what is written, how it is delivered, and the log of deliveries with its page at `/dev/mail`.
 
 mod jobs;
+mod mail;
 mod mailbox;
 mod mailer;
 mod render;
@@ -15,9 +16,9 @@ use crate::platform::error::{Error, Result};
 use crate::platform::ids::{EmailId, OrderId, UserId};
 
 pub use jobs::DeliverMail;
+pub use mail::{LowStockLine, Mail, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress};
 pub use mailbox::routes as mailbox_routes;
 pub use mailer::Mailer;
-pub use render::{LowStockLine, Mail, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress};
 pub use store::{erase, export, give_up, sweep};
 
 /// A mail to send.

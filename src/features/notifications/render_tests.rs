@@ -1,6 +1,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::features::notifications::mail::{
+    LowStockLine, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress,
+};
 
 fn store() -> Store<'static> {
     Store {

@@ -1,0 +1,231 @@
+//! What a mail says, before it is rendered.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A mail to a customer, with everything it says.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Mail {
+    /// Asks a new customer to confirm their email address.
+    VerifyEmail {
+        /// The customer's name.
+        name: String,
+        /// The page that confirms the address.
+        link: String,
+        /// How long the link works.
+        valid_hours: u32,
+    },
+    /// Lets somebody who asked for it choose a new password.
+    PasswordReset {
+        /// The customer's name.
+        name: String,
+        /// The page that sets the new password.
+        link: String,
+        /// How long the link works.
+        valid_minutes: u32,
+    },
+    /// Tells the customer that wrong passwords have locked their account.
+    AccountLocked {
+        /// The customer's name.
+        name: String,
+        /// How many wrong passwords it took.
+        failures: u32,
+        /// How long the lock holds.
+        lock_minutes: u32,
+        /// The page to ask for a new password.
+        link: String,
+    },
+    /// Tells the customer of a change in how their account is protected, in case somebody else made it.
+    SecurityNotice {
+        /// The customer's name.
+        name: String,
+        /// What has changed.
+        change: SecurityChange,
+        /// When it changed.
+        at: DateTime<Utc>,
+        /// The page to ask for a new password.
+        link: String,
+    },
+    /// Tells the customer that their order is placed.
+    OrderConfirmation {
+        /// The order.
+        order: OrderSummary,
+        /// Where to pay, when payment is still to be made.
+        pay_link: Option<String>,
+    },
+    /// Tells the customer that their payment has arrived.
+    PaymentReceipt {
+        /// The order paid for.
+        order: OrderSummary,
+        /// The payment, in the order's currency.
+        payment: PaymentSummary,
+    },
+    /// Tells somebody who asked that a variant can be bought again.
+    BackInStock {
+        /// The product's title.
+        title: String,
+        /// The variant, such as `Gold / 6 yards`.
+        variant: Option<String>,
+        /// What it costs, in hundredths of the currency's unit.
+        price_minor: i64,
+        /// The ISO 4217 code of the price.
+        currency: String,
+        /// A picture of it.
+        image_url: Option<String>,
+        /// Where it is sold.
+        link: String,
+        /// The page that takes back what else was asked for.
+        stop_link: String,
+    },
+    /// Tells the staff what has become low.
+    LowStock {
+        /// The first of them, the fewest first. At least one.
+        lines: Vec<LowStockLine>,
+        /// How many there are.
+        total: usize,
+    },
+    /// Reminds the customer of a cart with something in it.
+    AbandonedCart {
+        /// The customer's name.
+        name: String,
+        /// What can be bought of it; at least one line.
+        lines: Vec<OrderLine>,
+        /// How many lines there are beside these.
+        more: usize,
+        /// The ISO 4217 code of all amounts.
+        currency: String,
+        /// Where the cart is.
+        link: String,
+        /// Where one click ends such mails.
+        unsubscribe_link: String,
+    },
+}
+
+impl Mail {
+    /// The kind's name: the `kind` in its JSON and the name of its templates.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } => "verify_email",
+            Self::PasswordReset { .. } => "password_reset",
+            Self::AccountLocked { .. } => "account_locked",
+            Self::SecurityNotice { .. } => "security_notice",
+            Self::OrderConfirmation { .. } => "order_confirmation",
+            Self::PaymentReceipt { .. } => "payment_receipt",
+            Self::BackInStock { .. } => "back_in_stock",
+            Self::LowStock { .. } => "low_stock",
+            Self::AbandonedCart { .. } => "abandoned_cart",
+        }
+    }
+
+    /// Where one click ends mails of this kind; only those that sell have it.
+    pub fn unsubscribe_link(&self) -> Option<&str> {
+        match self {
+            Self::AbandonedCart { unsubscribe_link, .. } => Some(unsubscribe_link),
+            _ => None,
+        }
+    }
+}
+
+/// A variant of which little is left.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct LowStockLine {
+    /// The product's title.
+    pub title: String,
+    /// The variant, such as `Gold / 6 yards`.
+    pub variant: Option<String>,
+    /// Its sku.
+    pub sku: String,
+    /// Units that can be sold.
+    pub available: i32,
+    /// The threshold at or below which that is.
+    pub threshold: i32,
+}
+
+/// What changed in how an account is protected.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum SecurityChange {
+    /// The account has another password.
+    PasswordChanged,
+    /// Signing in asks for a code, too.
+    TwoFactorEnabled,
+    /// Signing in asks for the password only.
+    TwoFactorDisabled,
+    /// New recovery codes were made, and the old ones have ended.
+    RecoveryCodesReplaced,
+    /// A recovery code stood in for the code of an app.
+    RecoveryCodeUsed,
+    /// A refresh token was used a second time, so its session was ended.
+    SignInReused,
+}
+
+/// An order as mails show it. Amounts are in hundredths of the currency's unit.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct OrderSummary {
+    /// The order's number, as customers see it.
+    pub number: String,
+    /// When it was placed.
+    pub placed_at: DateTime<Utc>,
+    /// The customer's name.
+    pub name: String,
+    /// The ISO 4217 code of all its amounts.
+    pub currency: String,
+    /// What was ordered.
+    pub lines: Vec<OrderLine>,
+    /// The sum of the lines.
+    pub subtotal_minor: i64,
+    /// How much less the customer pays, as a positive number.
+    pub discount_minor: i64,
+    /// The price of shipping.
+    pub shipping_minor: i64,
+    /// The tax added.
+    pub tax_minor: i64,
+    /// What the customer pays.
+    pub total_minor: i64,
+    /// Where it goes.
+    pub shipping_address: ShippingAddress,
+    /// How it goes there, in words.
+    pub shipping_method: String,
+}
+
+/// One product in an order.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct OrderLine {
+    /// The product's title.
+    pub title: String,
+    /// The chosen variant, such as `Gold / 6 yards`.
+    pub variant: Option<String>,
+    /// How many.
+    pub quantity: i32,
+    /// The price of one.
+    pub unit_price_minor: i64,
+    /// The price of all.
+    pub total_minor: i64,
+    /// A picture of the product.
+    pub image_url: Option<String>,
+}
+
+/// Where an order goes.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct ShippingAddress {
+    /// Who receives it.
+    pub name: String,
+    /// Street, city and so on, one line each.
+    pub lines: Vec<String>,
+    /// The number the courier calls.
+    pub phone: Option<String>,
+}
+
+/// A payment as mails show it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct PaymentSummary {
+    /// The payment's reference.
+    pub reference: String,
+    /// When it was made.
+    pub paid_at: DateTime<Utc>,
+    /// The amount, in hundredths of the order's currency.
+    pub amount_minor: i64,
+    /// How it was made, such as `Visa ending 4081`.
+    pub method_label: String,
+}
