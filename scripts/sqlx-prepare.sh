@@ -41,7 +41,7 @@ for root in src/lib.rs src/main.rs; do
 	if [ -e "$root" ]; then touch "$root"; fi
 done
 DATABASE_URL=$url SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$new \
-	cargo check --all-targets -p agape
+	cargo check --all-targets --workspace
 
 rm -rf .sqlx
 mv "$new" .sqlx

@@ -304,6 +304,7 @@ async fn no_list_reads_a_big_table_to_the_end() {
     let mut shop = TestApp::start().await;
     many(&shop, 30_000).await;
     sqlx::query("vacuum analyze").execute(&shop.database.pool).await.unwrap();
+    shop.database.report_reads().await;
     let id = shop.database.text("select id::text from products where sku = 'S77'").await.unwrap();
     let scans = "select seq_scan from pg_stat_user_tables where relname = 'products'";
     let rows = "select seq_tup_read from pg_stat_user_tables where relname = 'products'";

@@ -38,6 +38,7 @@ async fn little_stock_is_found_without_reading_all_products() {
         .await;
     }
     execute(&shop, "vacuum analyze").await;
+    shop.database.report_reads().await;
     let read = "select idx_tup_fetch + seq_tup_read from pg_stat_user_tables where relname = 'products'";
     let before = shop.database.count(read).await;
     let mut lists = 0;

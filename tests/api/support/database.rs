@@ -4,6 +4,9 @@ use agape::platform::crypto::sha256;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 
+/// Connections of a test, besides the shop's.
+const CONNECTIONS: u32 = 2;
+
 /// A migrated database of its own. It is dropped with this value.
 pub struct TestDatabase {
     pub url: String,
@@ -68,8 +71,19 @@ impl TestDatabase {
             .unwrap();
         admin.close().await.unwrap();
         let url = url_of(&name);
-        let pool = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect(&url).await.unwrap();
         Self { url, pool, name }
+    }
+
+    /// Counts what this test has read itself: its connections report that later else, and it would be taken for the shop's.
+    pub async fn report_reads(&self) {
+        let mut all = Vec::new();
+        for _ in 0..CONNECTIONS {
+            all.push(self.pool.acquire().await.unwrap());
+        }
+        for connection in &mut all {
+            connection.execute("select pg_stat_force_next_flush()").await.unwrap();
+        }
     }
 
     /// The number that a query gives.
