@@ -5,15 +5,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if cargo nextest --version >/dev/null 2>&1; then
-	tests=(cargo nextest run --workspace)
-	build=("${tests[@]}" --no-run)
+	# All of them, so that one run tells all that fails.
+	tests=(cargo nextest run --workspace --no-fail-fast)
+	build=(cargo nextest run --workspace --no-run)
 	# nextest does not run the tests in the documentation.
 	if grep -rqE '^ *//[/!] ```' --include='*.rs' src crates; then
 		documentation=(cargo test -q --doc --workspace)
 	fi
 else
-	tests=(cargo test --workspace)
-	build=("${tests[@]}" --no-run)
+	tests=(cargo test --workspace --no-fail-fast)
+	build=(cargo test --workspace --no-run)
 fi
 
 with_postgres=(cargo run -q -p private-postgres --bin with-postgres --)
@@ -33,10 +34,10 @@ done
 export AGAPE_TEST_REDIS=unix://$directory/redis.sock
 rooms="carts catalog concurrency http journey limits nodes orders sessions"
 if [ "${tests[1]}" = nextest ]; then
-	"${with_postgres[@]}" cargo nextest run --test api -E "test(/^(${rooms// /|})::/)"
+	"${with_postgres[@]}" cargo nextest run --workspace --no-fail-fast --test api -E "test(/^(${rooms// /|})::/)"
 else
 	# shellcheck disable=SC2086 # one word a room
-	"${with_postgres[@]}" cargo test --test api -- $(printf '%s:: ' $rooms)
+	"${with_postgres[@]}" cargo test --workspace --test api -- $(printf '%s:: ' $rooms)
 fi
 unset AGAPE_TEST_REDIS
 if [ -n "${documentation+set}" ]; then

@@ -1,6 +1,7 @@
 //! What happens to every request before and after its handler, one step after the other.
 //!
-//! It is one layer and not one for each step: the framework copies and boxes every layer again for every request.
+//! It is one layer and not one for each step: the framework copies and boxes every layer again for every request. What few
+//! requests need waits in a box, as a future is as large as all that it may become, and is moved several times.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ impl Pipeline {
             return response;
         }
         let inner = service_fn(|request| infallible(answer(request, next.clone())));
-        never(self.cors.layer(inner).oneshot(request).await)
+        never(Box::pin(self.cors.layer(inner).oneshot(request)).await)
     }
 
     /// Before the body is read: who asks, how often, and whether he may.
@@ -98,7 +99,7 @@ impl Pipeline {
     async fn compress(&self, request: Request, next: Next) -> Response {
         if request.headers().contains_key(ACCEPT_ENCODING) {
             let inner = service_fn(|request| infallible(self.handle(request, next.clone())));
-            return never(self.compression.layer(inner).oneshot(request).await).map(axum::body::Body::new);
+            return never(Box::pin(self.compression.layer(inner).oneshot(request)).await).map(axum::body::Body::new);
         }
         let mut response = self.handle(request, next).await;
         if DefaultPredicate::new().should_compress(&response) {

@@ -204,8 +204,30 @@ fn filled(sql: &str, parameters: &str) -> String {
         }
         filled.push_str(after);
     }
-    // pgbench takes colons before names for its variables.
-    filled.replace('\n', " ").replace("':*'", "chr(58) || '*'")
+    without_colons(&filled.replace('\n', " "))
+}
+
+/// pgbench takes colons before names for its variables, in quotes too.
+fn without_colons(sql: &str) -> String {
+    let mut pieces = sql.split('\'');
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    // Every other piece is within quotes; a quote within them is two, with nothing between.
+    while let Some(literal) = pieces.next() {
+        let mut literal = literal.to_owned();
+        let mut after = pieces.next().unwrap_or_default();
+        while after.is_empty()
+            && let Some(more) = pieces.next()
+        {
+            literal = format!("{literal}''{more}");
+            after = pieces.next().unwrap_or_default();
+        }
+        if literal.contains(':') {
+            literal = literal.replace('\\', r"\\").replace(':', r"\x3a");
+            plain.push('E');
+        }
+        plain = format!("{plain}'{literal}'{after}");
+    }
+    plain
 }
 
 /// How long the import of a large file takes, and the most memory that it uses.

@@ -40,12 +40,21 @@ impl Amount {
         self.0.checked_mul(i64::from(count)).map(Self).ok_or(Overflow)
     }
 
-    /// This share of the amount, rounded half to even: the one rounding rule for money.
-    pub fn basis_points(self, rate: u32) -> Result<Self, Overflow> {
-        let product = i128::from(self.0) * i128::from(rate);
-        let (quotient, rest) = (product.div_euclid(10_000), product.rem_euclid(10_000));
-        let up = rest > 5_000 || (rest == 5_000 && quotient % 2 != 0);
+    /// `numerator / denominator` of the amount, rounded half to even: the one rounding rule for money. Nothing of nothing: a
+    /// denominator of 0 gives 0.
+    pub fn part(self, numerator: u32, denominator: u32) -> Result<Self, Overflow> {
+        let (product, denominator) = (i128::from(self.0) * i128::from(numerator), i128::from(denominator));
+        if denominator == 0 {
+            return Ok(Self(0));
+        }
+        let (quotient, rest) = (product.div_euclid(denominator), product.rem_euclid(denominator));
+        let up = 2 * rest > denominator || (2 * rest == denominator && quotient % 2 != 0);
         i64::try_from(quotient + i128::from(up)).map(Self).map_err(|_| Overflow)
+    }
+
+    /// This share of the amount, as [`Amount::part`].
+    pub fn basis_points(self, rate: u32) -> Result<Self, Overflow> {
+        self.part(rate, 10_000)
     }
 }
 

@@ -69,10 +69,11 @@ pub async fn authorize(app: &App, table: &AccessTable, request: &mut Request) ->
         // Pages, documents and assets are not in the table: they are for everybody.
         None => Access::Open,
     };
-    if access == Access::Open {
-        return Ok(());
-    }
-    match (access, prove(request.extensions_mut(), app).await?) {
+    if access == Access::Open { Ok(()) } else { Box::pin(demand(app, access, request.extensions_mut())).await }
+}
+
+async fn demand(app: &App, access: Access, known: &mut Extensions) -> Result<()> {
+    match (access, prove(known, app).await?) {
         (Access::Open | Access::Optional, _) | (Access::SignedIn, Some(_)) => Ok(()),
         (Access::SignedIn | Access::Needs(_), None) => Err(sign_in_first()),
         (Access::Needs(permission), Some(identity)) => {

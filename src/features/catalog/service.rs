@@ -35,6 +35,11 @@ pub(super) async fn get_product(app: &App, name: &str) -> Result<Named> {
     if let Some(cached) = app.product_cache.get(name, read).await? {
         return Ok(Named::Product(cached));
     }
+    Box::pin(moved(app, name)).await
+}
+
+/// Where the product is that had this slug before.
+async fn moved(app: &App, name: &str) -> Result<Named> {
     let successor = slugs::successor_of_product(&mut *app.db.acquire().await?, name).await?;
     successor.map(Named::Moved).ok_or(Error::NotFound("The product"))
 }

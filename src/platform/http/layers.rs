@@ -110,7 +110,7 @@ async fn serve<F: Future<Output = Response>>(
             request.extensions_mut().insert(ClientIp(ip));
         }
         request.extensions_mut().insert(BodyLimit(outer.body_limit));
-        let handled = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(answer(request)));
+        let handled = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(Box::pin(answer(request))));
         let slow =
             outer.slow_routes.iter().find(|(slow, _)| route.as_ref().is_some_and(|route| route.as_str() == *slow));
         let limit = slow.map_or(outer.timeout, |(_, limit)| *limit);

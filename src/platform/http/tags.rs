@@ -49,7 +49,7 @@ impl EntityTags {
         let is_whole = response.body().size_hint().exact().is_some();
         let has_tag = response.headers().contains_key(header::ETAG);
         if self.is_read && is_json && is_whole && !has_tag && response.status() == StatusCode::OK {
-            response = tag(response, &self.known).await;
+            response = Box::pin(tag(response, &self.known)).await;
         }
         let has_no_body = response.status() == StatusCode::NOT_MODIFIED;
         let headers = response.headers_mut();

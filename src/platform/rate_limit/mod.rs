@@ -141,7 +141,7 @@ impl RateLimiter {
         }
         let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         if let Some(shared) = &self.shared
-            && let Ok(verdict) = shared.count(class, key, limit, now).await
+            && let Ok(verdict) = Box::pin(shared.count(class, key, limit, now)).await
         {
             return verdict;
         }

@@ -100,6 +100,14 @@ impl ProductCache {
         if let Some(product) = self.kept(name).await {
             return Ok(Some(product));
         }
+        Box::pin(self.read(name, read)).await
+    }
+
+    async fn read(
+        &self,
+        name: &str,
+        read: impl Fn() -> BoxFuture<'static, Result<Option<CachedProduct>>>,
+    ) -> Result<Option<CachedProduct>> {
         let moment = self.epochs.now();
         let load = || self.load(name.to_owned(), read()).boxed();
         let loaded = self.under_way.join(name, |loaded| loaded.suits(&moment), load).await;
