@@ -14,6 +14,7 @@ use crate::features::catalog::{ListCache, ProductCache};
 use crate::features::media::Media;
 use crate::features::notifications::Mailer;
 use crate::flows::place::Placing;
+use crate::flows::rates::RatesCache;
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::crypto::Vault;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub list_cache: ListCache,
     /// Carts that are known to be empty.
     pub empty_carts: EmptyCarts,
+    /// Taxes and shipping as they are now.
+    pub rates: RatesCache,
     /// Orders that are being placed.
     pub placing: Placing,
     /// Keeps and shows pictures.
@@ -103,6 +106,7 @@ impl App {
             list_cache: ListCache::new(&config.cache, product_cache.epochs(), hearing.clone()),
             product_cache,
             empty_carts: EmptyCarts::new(redis.clone(), signals.clone(), hearing.clone()),
+            rates: RatesCache::new(&config.cache, db.clone(), signals.clone(), hearing.clone()),
             rate_limiter: RateLimiter::new(&config.limits, redis.clone()),
             placing: Placing::default(),
             media: Media::new(&config, db.clone(), signals.clone())?,
@@ -127,12 +131,14 @@ impl App {
                 self.empty_carts.start_anew();
                 self.live_sessions.start_anew();
                 self.media.start_anew();
+                self.rates.start_anew();
             }
             Heard::Change(signal) => match signal.topic {
                 Topic::Products => self.product_cache.hear(signal.ids, signal.redis_missed).await,
                 Topic::Carts => self.empty_carts.hear(signal.ids).await,
                 Topic::Sessions => self.live_sessions.hear(signal.ids).await,
                 Topic::Pictures => self.media.hear(signal.ids).await,
+                Topic::Rates => self.rates.start_anew(),
             },
         }
     }

@@ -13,7 +13,7 @@ use crate::platform::http::envelope::{tell_limit, tells_limit};
 use crate::platform::http::layers::ClientIp;
 use crate::platform::rate_limit::{Class, Key, Verdict};
 
-/// Where a POST tries a password, a code or a token, or has a mail sent, without being signed in. Who is signed in is counted
+/// Where a POST tries a password, a code, a coupon or a token, or has a mail sent, without being signed in. Who is signed in is counted
 /// by his account where he tries a password: see [`check_account`].
 const ATTEMPTS: &[&str] = &[
     "/api/v1/auth/register",
@@ -26,6 +26,7 @@ const ATTEMPTS: &[&str] = &[
     "/reset-password",
     "/forgot-password",
     "/api/v1/products/{product}/back-in-stock",
+    "/api/v1/coupons/preview",
 ];
 
 /// What monitors, browsers, payment providers and developers ask, and costs next to nothing.

@@ -28,9 +28,16 @@ use utoipa::{Modify, OpenApi as _};
         (name = "Inventory, staff", description = "Keeping stock"),
         (name = "Media, staff", description = "The shop's own pictures"),
         (name = "Cart", description = "Carts of guests and accounts"),
+        (name = "Coupons", description = "What codes take off an order"),
+        (name = "Coupons, staff", description = "Keeping coupons"),
         (name = "Wishlist", description = "What accounts wish for"),
         (name = "Orders", description = "Placing and following orders"),
+        (name = "Shipping", description = "How goods are shipped, and what it costs"),
+        (name = "Shipping, staff", description = "Keeping zones and methods"),
+        (name = "Taxes, staff", description = "Keeping taxes"),
         (name = "Payments", description = "Paying orders with Paystack"),
+        (name = "Events, staff", description = "What has happened, for programs"),
+        (name = "Webhooks, staff", description = "Addresses that are told of events"),
         (name = "Operation", description = "Health and metrics"),
     )
 )]

@@ -17,8 +17,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::features::auth::AccessTable;
 use crate::features::{
-    addresses, audit, auth, carts, catalog, inventory, media, notifications, orders, payments, privacy, webhooks,
-    wishlists,
+    addresses, audit, auth, carts, catalog, coupons, events, inventory, media, merchant_webhooks, notifications,
+    orders, payments, privacy, shipping, taxes, webhooks, wishlists,
 };
 use crate::openapi;
 use crate::pipeline::{Pipeline, guarded, unguarded};
@@ -36,10 +36,15 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .merge(inventory::routes())
         .merge(media::routes())
         .merge(carts::routes())
+        .merge(coupons::routes())
         .merge(wishlists::routes())
         .merge(orders::routes())
         .merge(payments::routes())
-        .merge(webhooks::routes());
+        .merge(shipping::routes())
+        .merge(taxes::routes())
+        .merge(webhooks::routes())
+        .merge(events::routes())
+        .merge(merchant_webhooks::routes());
     OpenApiRouter::with_openapi(openapi::head())
         .nest("/api/v1", v1)
         .merge(auth::well_known())

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::boot::{self, Server};
-use crate::features::{audit, auth, inventory};
+use crate::features::{audit, auth, events, inventory};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::db::{self, MigrationState};
@@ -86,6 +86,7 @@ async fn database(config: Config, url: &str) -> Vec<(&'static str, Finding)> {
     ));
     findings.push(("audit log", audit_log(&app).await));
     findings.push(("stock", stock(&app).await));
+    findings.push(("events", filed_events(&app).await));
     findings.push((
         "administrator",
         match auth::has_admin(&app).await {
@@ -119,6 +120,21 @@ async fn audit_log(app: &crate::app::App) -> Finding {
     }
     let head = chain.head.map(|hash| format!(", head {}", hex::encode(hash))).unwrap_or_default();
     Ok(format!("{} entries, every link fits{head}", chain.entries))
+}
+
+/// Whether the events are of this server, so that those who follow them are told.
+async fn filed_events(app: &crate::app::App) -> Finding {
+    let misplaced = async {
+        let mut connection = app.db.acquire().await?;
+        Ok::<_, crate::platform::error::Error>(events::misplaced(&mut connection).await?)
+    };
+    match misplaced.await.map_err(|error| error.to_string())? {
+        0 => Ok("all can be read".into()),
+        count => Err(format!(
+            "{count} are filed under transactions that this server has not had yet, and nobody is told of them: the database comes \
+             from a dump of another one. Stop the shop and run: select refile_events()"
+        )),
+    }
 }
 
 /// Whether each level is the sum of its movements, and what is set aside the sum of what orders hold.

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::{self, Identity};
-use crate::features::orders::{LockedOrder, Status};
-use crate::features::{addresses, carts, inventory, notifications, orders, payments, webhooks, wishlists};
+use crate::features::orders::{Actor, LockedOrder, Status};
+use crate::features::{addresses, carts, coupons, inventory, notifications, orders, payments, webhooks, wishlists};
 use crate::flows::cancel;
 use crate::platform::error::{Error, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
@@ -75,20 +75,25 @@ pub async fn erase(
         )));
     }
     // All at once and in one order, as a placing locks them.
+    coupons::lock_coupons_of(&mut tx, &ids).await?;
     inventory::lock_levels_of(&mut tx, &ids).await?;
     let mut products = Vec::new();
     for order in orders.iter().filter(|order| order.status.awaits_payment()) {
-        cancel::close(&mut tx, order, "cancelled", "customer", Some(id), None, now).await?;
+        cancel::close(&mut tx, order, "cancelled", (Actor::Customer, Some(id)), None, now).await?;
         products.extend(inventory::products_of_order(&mut tx, order.id).await?);
     }
     let references = payments::erase_answers(&mut tx, &ids, now).await?;
     webhooks::erase_bodies(&mut tx, &references).await?;
     orders::pseudonymise(&mut tx, &ids, now).await?;
+    coupons::erase(&mut tx, &ids).await?;
     // Before the mails: one that is being written for a request is there once the request is gone.
     inventory::erase_requests(&mut tx, id, guest).await?;
     notifications::erase(&mut tx, id, guest, &ids).await?;
-    let callers: Vec<_> =
-        [Some(id.to_string()), guest.map(|email| format!("guest {email}"))].into_iter().flatten().collect();
+    let callers: Vec<_> = [Some(id.to_string()), guest.map(|email| format!("guest {email}"))]
+        .into_iter()
+        .flatten()
+        .chain(ids.iter().map(|id| orders::caller_about(*id)))
+        .collect();
     idempotency::erase(&mut tx, &callers).await?;
     carts::erase(&mut tx, id).await?;
     wishlists::erase(&mut tx, id).await?;

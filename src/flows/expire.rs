@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cancel;
 use crate::app::App;
-use crate::features::{carts, catalog, inventory, notifications, orders, webhooks};
+use crate::features::orders::{self, Actor};
+use crate::features::{carts, catalog, inventory, notifications, webhooks};
 use crate::platform::error::Result;
 use crate::platform::idempotency;
 use crate::platform::ids::OrderId;
@@ -81,7 +82,7 @@ async fn expire_order(app: &App, id: OrderId) -> Result<()> {
         .await?
         .filter(|order| order.status.awaits_payment() && order.expires_at.is_some_and(|at| at <= now));
     let Some(order) = due else { return Ok(()) };
-    cancel::close(&mut tx, &order, "expired", "system", None, Some("not paid in time"), now).await?;
+    cancel::close(&mut tx, &order, "expired", (Actor::System, None), Some("not paid in time"), now).await?;
     let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;
     app.product_cache.forget(&products).await;
@@ -115,7 +116,7 @@ async fn release_reservation(app: &App, id: OrderId) -> Result<()> {
     // The order may have been paid, or the end moved, between the look and the lock.
     orders::lock(&mut tx, id).await?;
     if inventory::release_expired(&mut tx, id, now).await? > 0 {
-        orders::record_event(&mut tx, id, "reservation_ended", "system", None, now).await?;
+        orders::record_event(&mut tx, id, "reservation_ended", (Actor::System, None), None, now).await?;
     }
     let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::{self, Identity};
-use crate::features::{addresses, carts, inventory, notifications, orders, payments, privacy, wishlists};
+use crate::features::{addresses, carts, coupons, inventory, notifications, orders, payments, privacy, wishlists};
 use crate::limits;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
@@ -30,6 +30,7 @@ pub async fn export(app: &App, identity: &Identity, meta: &RequestMeta) -> Resul
         "consents": privacy::export(&mut tx, id).await?,
         "guestOrdersIncluded": person.owner_proven,
         "orders": orders,
+        "coupons": coupons::export(&mut tx, &ids).await?,
         "payments": payments::export(&mut tx, &ids).await?,
         "cart": carts::export(&mut tx, id).await?,
         "backInStockRequests": inventory::export_requests(&mut tx, id, guest).await?,

@@ -3,14 +3,19 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::PgConnection;
 
 use crate::app::App;
-use crate::features::notifications::{self, Mail, NewMail, OrderLine, OrderSummary, PaymentSummary, ShippingAddress};
-use crate::features::orders::{self, Order};
+use crate::features::notifications::{
+    self, Mail, NewMail, OrderLine, OrderSummary, ParcelSummary, PaymentSummary, ReturnSummary, ReturnTurn,
+    ShippingAddress,
+};
+use crate::features::orders::{self, Order, ReturnStatus};
 use crate::features::payments;
 use crate::platform::address::Country;
+use crate::platform::error::Result;
 use crate::platform::format::absolute_url;
-use crate::platform::ids::OrderId;
+use crate::platform::ids::{FulfilmentId, OrderId, OrderItemId, ReturnId};
 use crate::platform::jobs::{Job, JobError};
 
 /// Sends one mail about an order, once.
@@ -30,6 +35,25 @@ pub enum OrderMail {
     Confirmation,
     /// The money is here.
     Receipt,
+    /// A parcel is on its way.
+    Shipped {
+        /// Which.
+        parcel: FulfilmentId,
+    },
+    /// A parcel has arrived.
+    Delivered {
+        /// Which.
+        parcel: FulfilmentId,
+    },
+    /// The order was given up.
+    Cancelled,
+    /// A return has come to this.
+    Return {
+        /// Which.
+        back: ReturnId,
+        /// What it has come to.
+        status: ReturnStatus,
+    },
 }
 
 #[async_trait]
@@ -45,30 +69,116 @@ impl Job<App> for SendOrderMail {
         if orders::is_erased(&order.email) {
             return Ok(());
         }
-        let base = app.config.public_url();
-        let summary = summary(&order, &base);
-        let (dedupe_key, mail) = match self.mail {
-            OrderMail::Confirmation => {
-                (format!("order_confirmation/{}", order.id), Mail::OrderConfirmation { order: summary, pay_link: None })
-            }
-            OrderMail::Receipt => {
-                let Some(payment) = payments::find_successful(&mut tx, order.id).await? else {
-                    return Err(JobError::Fail(anyhow::anyhow!("order {} is not paid", order.id)));
-                };
-                let payment = PaymentSummary {
-                    method_label: payment.method_label(),
-                    paid_at: payment.paid_at.or(order.paid_at).unwrap_or(order.updated_at),
-                    amount_minor: payment.amount_minor,
-                    reference: payment.reference,
-                };
-                (format!("payment_receipt/{}", order.id), Mail::PaymentReceipt { order: summary, payment })
-            }
+        let Some(mail) = compose(app, &mut tx, order, self.mail).await? else {
+            return Err(JobError::Fail(anyhow::anyhow!("there is no such mail about the order {}", self.order_id)));
         };
-        let mail =
-            NewMail { dedupe_key, recipient: order.email, user_id: order.user_id, order_id: Some(order.id), mail };
         notifications::send(app, &mut tx, mail).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Writes a mail about an order. None where there is nothing that it could tell, such as a receipt of what is not paid.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn compose(
+    app: &App,
+    c: &mut PgConnection,
+    order: Order,
+    which: OrderMail,
+) -> Result<Option<NewMail>> {
+    let summary = summary(&order, &app.config.public_url());
+    let id = order.id;
+    let composed = match which {
+        OrderMail::Confirmation => {
+            Some((format!("order_confirmation/{id}"), Mail::OrderConfirmation { order: summary, pay_link: None }))
+        }
+        OrderMail::Receipt => payments::find_successful(c, id).await?.map(|payment| {
+            let payment = PaymentSummary {
+                method_label: payment.method_label(),
+                paid_at: payment.paid_at.or(order.paid_at).unwrap_or(order.updated_at),
+                amount_minor: payment.amount_minor,
+                reference: payment.reference,
+            };
+            (format!("payment_receipt/{id}"), Mail::PaymentReceipt { order: summary, payment })
+        }),
+        OrderMail::Shipped { parcel } => parcel_summary(c, &order, &summary, parcel).await?.map(|parcel_told| {
+            (format!("order_shipped/{parcel}"), Mail::OrderShipped { order: summary, parcel: parcel_told })
+        }),
+        OrderMail::Delivered { parcel } => parcel_summary(c, &order, &summary, parcel).await?.map(|parcel_told| {
+            (format!("order_delivered/{parcel}"), Mail::OrderDelivered { order: summary, parcel: parcel_told })
+        }),
+        OrderMail::Cancelled => {
+            let reason = orders::last_words(c, id, "cancelled").await?;
+            let refund_minor = payments::of_order(c, id).await?.iter().map(|payment| payment.refunded.0).sum();
+            Some((format!("order_cancelled/{id}"), Mail::OrderCancelled { order: summary, reason, refund_minor }))
+        }
+        OrderMail::Return { back, status } => {
+            let key = format!("order_return/{back}/{}", status.as_str());
+            return_summary(c, &order, &summary, back, status)
+                .await?
+                .map(|told| (key, Mail::OrderReturn { order: summary, back: told }))
+        }
+    };
+    Ok(composed.map(|(dedupe_key, mail)| NewMail {
+        dedupe_key,
+        recipient: order.email,
+        user_id: order.user_id,
+        order_id: Some(id),
+        mail,
+    }))
+}
+
+/// A parcel that has left the house, as mails show it.
+async fn parcel_summary(
+    c: &mut PgConnection,
+    order: &Order,
+    summary: &OrderSummary,
+    id: FulfilmentId,
+) -> Result<Option<ParcelSummary>> {
+    let parcels = orders::parcels(c, order.id).await?;
+    let Some(parcel) = parcels.into_iter().find(|parcel| parcel.id == id && parcel.is_sent()) else { return Ok(None) };
+    let lines: Vec<_> = parcel.items.iter().map(|item| (item.order_item_id, item.quantity)).collect();
+    Ok(Some(ParcelSummary {
+        lines: lines_of(order, summary, &lines),
+        carrier: parcel.carrier.map(|carrier| carrier.name().to_owned()),
+        link: parcel.link(),
+        tracking_number: parcel.tracking_number,
+        note: parcel.note,
+    }))
+}
+
+async fn return_summary(
+    c: &mut PgConnection,
+    order: &Order,
+    summary: &OrderSummary,
+    id: ReturnId,
+    status: ReturnStatus,
+) -> Result<Option<ReturnSummary>> {
+    let turn = match status {
+        ReturnStatus::Requested => ReturnTurn::Requested,
+        ReturnStatus::Approved => ReturnTurn::Approved,
+        ReturnStatus::Rejected => ReturnTurn::Rejected,
+        ReturnStatus::Received => ReturnTurn::Received,
+        // Whoever withdraws it knows.
+        ReturnStatus::Cancelled => return Ok(None),
+    };
+    let returns = orders::returns(c, order.id).await?;
+    let Some(back) = returns.into_iter().find(|back| back.id == id) else { return Ok(None) };
+    let lines: Vec<_> = back.items.iter().map(|item| (item.order_item_id, item.quantity)).collect();
+    let words = back.answer.filter(|_| turn != ReturnTurn::Requested);
+    Ok(Some(ReturnSummary { turn, lines: lines_of(order, summary, &lines), words }))
+}
+
+/// Lines of an order with other quantities.
+fn lines_of(order: &Order, summary: &OrderSummary, wanted: &[(OrderItemId, i32)]) -> Vec<OrderLine> {
+    let found = wanted.iter().filter_map(|(id, quantity)| {
+        let place = order.items.iter().position(|item| item.id == *id)?;
+        let line = summary.lines.get(place)?.clone();
+        let total_minor = line.unit_price_minor.saturating_mul(i64::from(*quantity));
+        Some(OrderLine { quantity: *quantity, total_minor, ..line })
+    });
+    found.collect()
 }
 
 fn summary(order: &Order, base: &str) -> OrderSummary {
@@ -114,6 +224,6 @@ fn summary(order: &Order, base: &str) -> OrderSummary {
                 .map(str::to_owned)
                 .filter(|phone| *address != Value::Null && !phone.is_empty()),
         },
-        shipping_method: order.shipping_method.label().to_owned(),
+        shipping_method: order.shipping_label().to_owned(),
     }
 }

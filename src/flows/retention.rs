@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::erase::{self, Idle};
 use crate::app::App;
-use crate::features::{audit, auth, catalog, inventory, notifications, orders, privacy};
+use crate::features::{audit, auth, catalog, inventory, merchant_webhooks, notifications, orders, privacy};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::jobs::{Job, JobError};
@@ -27,7 +27,8 @@ impl Job<App> for Retention {
 
     async fn run(self, app: &App) -> Result<(), JobError> {
         // One that fails must not keep the others from their work; accounts may be many, so they come last.
-        let results = [forget_traces(app).await, forget_accounts(app).await];
+        let seals = merchant_webhooks::renew_seals(app).await;
+        let results = [seals, forget_traces(app).await, forget_accounts(app).await];
         results.into_iter().collect::<Result<()>>().map_err(JobError::from)
     }
 }
@@ -47,9 +48,10 @@ enum Trace {
     Origins,
     Imports,
     StockRequests,
+    Webhooks,
 }
 
-/// Removes sessions, links, mails, visitors' consents, imports, requests to hear of stock, and where audit entries came from: each kind in steps, so
+/// Removes sessions, links, mails, visitors' consents, imports, requests to hear of stock, deliveries of events, and where audit entries came from: each kind in steps, so
 /// that no statement takes long.
 async fn forget_traces(app: &App) -> Result<()> {
     let (config, now) = (&app.config.privacy, app.clock.now());
@@ -62,6 +64,7 @@ async fn forget_traces(app: &App) -> Result<()> {
         (Trace::Origins, before(now, config.audit_origin_days)),
         (Trace::Imports, Some(before(now, app.config.imports.keep_days).unwrap_or(DateTime::UNIX_EPOCH))),
         (Trace::StockRequests, before(now, app.config.inventory.request_days)),
+        (Trace::Webhooks, before(now, app.config.webhooks.keep_days)),
     ];
     for (trace, before) in traces {
         let Some(before) = before else { continue };
@@ -85,6 +88,7 @@ async fn forget_some(app: &App, trace: Trace, before: DateTime<Utc>) -> Result<i
             catalog::sweep_imports(&mut tx, before, abandoned, STEP).await?
         }
         Trace::StockRequests => inventory::sweep_requests(&mut tx, before, STEP).await?,
+        Trace::Webhooks => merchant_webhooks::sweep(&mut tx, before, STEP).await?,
     };
     tx.commit().await?;
     i64::try_from(removed).map_err(Error::internal)

@@ -8,9 +8,9 @@ use sqlx::PgConnection;
 
 use super::order_mail::{OrderMail, SendOrderMail};
 use crate::app::App;
-use crate::features::inventory;
-use crate::features::orders::{self, LockedOrder, Move, Status};
+use crate::features::orders::{self, Actor, LockedOrder, Move, Status};
 use crate::features::payments::{self, Payment, PaymentStatus, Proof};
+use crate::features::{coupons, inventory};
 use crate::platform::error::{Error, Result};
 use crate::platform::jobs;
 
@@ -141,7 +141,7 @@ async fn accept(
     if let Some(reason) = misfit(tx, order, payment, transaction, now).await? {
         payments::flag(tx, payment.id, &proof, reason, now).await?;
         orders::keep_for_review(tx, order.id, now).await?;
-        orders::record_event(tx, order.id, "payment_flagged", "provider", Some(reason), now).await?;
+        orders::record_event(tx, order.id, "payment_flagged", (Actor::Provider, None), Some(reason), now).await?;
         tracing::error!(order = %order.id, payment = %payment.id, reason, "a payment needs the staff's decision");
         return Ok(Outcome::Flagged(reason));
     }
@@ -150,9 +150,10 @@ async fn accept(
         from: order.status,
         to: Status::Paid,
         event: "paid",
-        actor: "provider",
+        actor: Actor::Provider,
         actor_id: None,
         note: Some(&payment.reference),
+        internal: false,
         paid_minor: Some(payment.amount_minor),
     };
     if !orders::move_status(tx, order.id, &change, now).await? {
@@ -163,7 +164,7 @@ async fn accept(
     Ok(Outcome::Paid)
 }
 
-/// Why the money does not fit the order, or none, and then the stock is sold.
+/// Why the money does not fit the order, or none, and then the stock is sold, and a coupon that was given back is used again.
 async fn misfit(
     tx: &mut PgConnection,
     order: &LockedOrder,
@@ -192,8 +193,16 @@ async fn misfit(
     if !order.status.may_become(Status::Paid) {
         return Ok(Some("the order is closed"));
     }
+    let is_revived = order.status == Status::Cancelled;
+    if is_revived {
+        // Before the stock, as a placing locks them.
+        coupons::lock_coupons_of(tx, &[order.id]).await?;
+    }
     let sold = order.status.awaits_payment() && inventory::commit_reservations(tx, order.id, now).await? > 0;
     if sold || inventory::take_for_late_payment(tx, order.id, now).await? {
+        if is_revived {
+            coupons::redeem_again(tx, order.id).await?;
+        }
         Ok(None)
     } else {
         Ok(Some("paid after the goods were sold to somebody else"))
@@ -213,9 +222,10 @@ async fn refuse(
             from: order.status,
             to: Status::PaymentFailed,
             event: "payment_failed",
-            actor: "provider",
+            actor: Actor::Provider,
             actor_id: None,
             note: words,
+            internal: false,
             paid_minor: None,
         };
         orders::move_status(tx, order.id, &change, now).await?;

@@ -7,7 +7,7 @@ use paystack::{InitializeTransaction, Metadata, Reference};
 
 use crate::app::App;
 use crate::features::inventory;
-use crate::features::orders::{self, LockedOrder, Move, Status};
+use crate::features::orders::{self, Actor, LockedOrder, Move, Status};
 use crate::features::payments::{self, NewPayment, Payment, PaymentStatus};
 use crate::platform::crypto::random_name;
 use crate::platform::error::{Error, Result};
@@ -117,9 +117,10 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
             from: order.status,
             to: Status::PendingPayment,
             event: "payment_retried",
-            actor: "customer",
+            actor: Actor::Customer,
             actor_id: user,
             note: None,
+            internal: false,
             paid_minor: None,
         };
         orders::move_status(&mut tx, id, &change, now).await?;

@@ -113,7 +113,7 @@ impl Country {
 
     /// A state or region as it is properly written: `lagos state` is `Lagos`. None when it is none of a country whose
     /// regions are known; other countries' are taken as they come.
-    fn region(&self, text: &str) -> Option<String> {
+    pub fn region(&self, text: &str) -> Option<String> {
         if self.regions().is_empty() {
             return Some(text.to_owned());
         }
@@ -124,6 +124,17 @@ impl Country {
             ALIASES.iter().find(|(code, alias, _)| *code == self.0 && *alias == plain).map(|(_, _, name)| *name);
         let known = alias.or_else(|| self.regions().iter().find(|name| name.to_lowercase() == plain).copied());
         known.map(str::to_owned)
+    }
+
+    /// A state or region as it is properly written. Where the shop does not know all of a country, it is taken as it comes.
+    ///
+    /// # Errors
+    /// What it must be instead, naming all there are.
+    pub fn check_region(&self, text: &str) -> Result<String, String> {
+        self.region(text).ok_or_else(|| {
+            let kind = if self.as_str() == "NG" { "state" } else { "region" };
+            format!("must be a {kind} of {}: {}", self.name(), self.regions().join(", "))
+        })
     }
 }
 
@@ -226,16 +237,10 @@ impl Address {
             Ok(phone) => self.phone = phone.into(),
             Err(message) => faults.push(FieldError::new(format!("{field}.phone"), message)),
         }
-        let region = self.country.region(self.region.as_str()).and_then(|region| region.parse().ok());
-        match region {
-            Some(region) => self.region = region,
-            None if unknown == UnknownRegion::Keep => {}
-            None => {
-                let kind = if self.country.as_str() == "NG" { "state" } else { "region" };
-                let (name, all) = (self.country.name(), self.country.regions().join(", "));
-                let message = format!("must be a {kind} of {name}: {all}");
-                faults.push(FieldError::new(format!("{field}.region"), message));
-            }
+        match self.country.check_region(self.region.as_str()).and_then(|region| region.parse()) {
+            Ok(region) => self.region = region,
+            Err(_) if unknown == UnknownRegion::Keep => {}
+            Err(message) => faults.push(FieldError::new(format!("{field}.region"), message)),
         }
         if faults.is_empty() { Ok(self) } else { Err(Error::Validation(faults)) }
     }

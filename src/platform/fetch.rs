@@ -1,4 +1,5 @@
-//! Fetches files from addresses that strangers wrote, without being led into networks that are not public.
+//! Fetches files from addresses that strangers wrote, and sends to such addresses, without being led into networks that are not
+//! public.
 //!
 //! The host's name is resolved here, once; every address must be a public one, and the connection goes to those addresses
 //! and no others, so that a name that changes its meaning meanwhile leads nowhere. Redirects are followed by hand, and each
@@ -7,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_LENGTH, LOCATION};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
@@ -33,6 +34,15 @@ pub enum FetchError {
     Failed(String),
 }
 
+/// What was answered.
+#[derive(Debug)]
+pub struct Posted {
+    /// The status.
+    pub status: u16,
+    /// The beginning of the body.
+    pub body: Vec<u8>,
+}
+
 /// What may be fetched.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
@@ -52,7 +62,7 @@ impl Fetcher {
     pub async fn fetch(&self, address: &str) -> Result<Vec<u8>, FetchError> {
         match tokio::time::timeout(self.timeout, self.follow(address)).await {
             Ok(result) => result,
-            Err(_) => Err(FetchError::Failed(format!("it took longer than {} seconds", self.timeout.as_secs()))),
+            Err(_) => Err(self.too_long()),
         }
     }
 
@@ -79,8 +89,53 @@ impl Fetcher {
 
     /// Asks the server of one address, which does not send us on by itself.
     async fn get(&self, url: &Url) -> Result<reqwest::Response, FetchError> {
+        self.client(url).await?.get(url.clone()).send().await.map_err(failed)
+    }
+
+    /// Sends JSON to an address and gives what it answers, whatever the status is; of the body at most `max_bytes`. Redirects are
+    /// not followed.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn post(&self, address: &str, headers: HeaderMap, body: String) -> Result<Posted, FetchError> {
+        let send = async {
+            let url = Url::parse(address).map_err(|_| refused("it is not an address"))?;
+            let request = self.client(&url).await?.post(url).headers(headers).body(body);
+            let mut response = request.send().await.map_err(failed)?;
+            let mut answer = Vec::new();
+            while answer.len() < self.max_bytes {
+                let Some(piece) = response.chunk().await.map_err(failed)? else { break };
+                answer.extend_from_slice(&piece);
+            }
+            answer.truncate(self.max_bytes);
+            Ok(Posted { status: response.status().as_u16(), body: answer })
+        };
+        match tokio::time::timeout(self.timeout, send).await {
+            Ok(result) => result,
+            Err(_) => Err(self.too_long()),
+        }
+    }
+
+    /// Whether an address may be reached now.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn check(&self, address: &str) -> Result<(), FetchError> {
+        let url = Url::parse(address).map_err(|_| refused("it is not an address"))?;
+        match tokio::time::timeout(self.timeout, self.addresses(&url)).await {
+            Ok(found) => found.map(drop),
+            Err(_) => Err(self.too_long()),
+        }
+    }
+
+    fn too_long(&self) -> FetchError {
+        FetchError::Failed(format!("it took longer than {} seconds", self.timeout.as_secs()))
+    }
+
+    /// A client that reaches the address's host where it is now, and nothing else.
+    async fn client(&self, url: &Url) -> Result<reqwest::Client, FetchError> {
         let (host, addresses) = self.addresses(url).await?;
-        let client = reqwest::Client::builder()
+        reqwest::Client::builder()
             .resolve_to_addrs(&host, &addresses)
             .redirect(Policy::none())
             .no_proxy()
@@ -88,8 +143,7 @@ impl Fetcher {
             .connect_timeout(CONNECT_TIMEOUT)
             .user_agent("agape")
             .build()
-            .map_err(|error| FetchError::Failed(error.to_string()))?;
-        client.get(url.clone()).send().await.map_err(failed)
+            .map_err(|error| FetchError::Failed(error.to_string()))
     }
 
     /// The host of an address, and where to connect to; refuses what must not be reached.

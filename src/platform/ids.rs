@@ -62,14 +62,30 @@ id! {
     CartItemId;
     /// An entry of a wishlist.
     WishId;
+    /// A code that takes something off an order.
+    CouponId;
     /// An order.
     OrderId;
     /// A line of an order.
     OrderItemId;
+    /// A parcel of an order.
+    FulfilmentId;
+    /// What a buyer sends back of an order.
+    ReturnId;
+    /// A component of tax.
+    TaxId;
+    /// A part of the world that is shipped to by the same methods.
+    ZoneId;
+    /// A way of shipping to a zone.
+    MethodId;
     /// One attempt to pay an order.
     PaymentId;
     /// A stored delivery of a provider's webhook.
     WebhookEventId;
+    /// An address that is told of events.
+    EndpointId;
+    /// An event on its way to such an address.
+    DeliveryId;
     /// A product file that is being imported.
     ImportId;
     /// A mail in the delivery log.

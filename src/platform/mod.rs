@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod money;
 pub mod network;
 pub mod page;
+pub mod place;
 pub mod rate_limit;
 pub mod redis;
 pub mod retry;

@@ -1,5 +1,6 @@
 //! Money: integers of the minor unit, never a float.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
@@ -55,6 +56,27 @@ impl Amount {
     /// This share of the amount, as [`Amount::part`].
     pub fn basis_points(self, rate: u32) -> Result<Self, Overflow> {
         self.part(rate, 10_000)
+    }
+
+    /// Spreads the amount over lines in proportion to them. The shares add up to the amount, and none is more than its line: each is
+    /// rounded down, and the units that are left go to those that lost most by it, among equals to the first. Of an amount
+    /// that is more than all lines together each gets the whole line. Nothing here may be negative.
+    pub fn spread_over(self, lines: &[Self]) -> Vec<Self> {
+        let whole: i128 = lines.iter().map(|line| i128::from(line.0)).sum();
+        if whole <= 0 {
+            return vec![Self(0); lines.len()];
+        }
+        let amount = i128::from(self.0).min(whole);
+        let exact: Vec<_> = lines.iter().map(|line| amount * i128::from(line.0)).collect();
+        let mut shares: Vec<_> = exact.iter().map(|product| product.div_euclid(whole)).collect();
+        let left = usize::try_from(amount - shares.iter().sum::<i128>()).unwrap_or_default();
+        let mut by_loss: Vec<_> = exact.iter().map(|product| product.rem_euclid(whole)).zip(&mut shares).collect();
+        by_loss.sort_by_key(|(lost, _)| Reverse(*lost));
+        for (_, share) in by_loss.into_iter().take(left) {
+            *share += 1;
+        }
+        // A share is at most its line, so it fits.
+        shares.iter().zip(lines).map(|(share, line)| i64::try_from(*share).map_or(*line, Self)).collect()
     }
 }
 
@@ -171,7 +193,34 @@ mod tests {
         assert_eq!(Amount(60).basis_points(750).unwrap(), Amount(4));
     }
 
+    #[test]
+    fn what_is_left_goes_to_those_that_lost_most() {
+        let spread = |amount, lines: &[i64]| {
+            let lines: Vec<_> = lines.iter().copied().map(Amount).collect();
+            Amount(amount).spread_over(&lines).iter().map(|share| share.0).collect::<Vec<_>>()
+        };
+        // 3.33, 3.33 and 3.33; then 1.43, 2.86 and 5.71.
+        assert_eq!(spread(10, &[7, 7, 7]), [4, 3, 3]);
+        assert_eq!(spread(10, &[10, 20, 40]), [1, 3, 6]);
+        assert_eq!(spread(100, &[7, 0, 3]), [7, 0, 3]);
+        assert_eq!(spread(5, &[0, 0]), [0, 0]);
+        assert_eq!(spread(5, &[]), [0; 0]);
+    }
+
     proptest! {
+        #[test]
+        fn shares_are_exact_and_within_their_lines(
+            amount in 0..=MAX_MINOR,
+            lines in proptest::collection::vec(0..=MAX_MINOR, 0..50),
+        ) {
+            let lines: Vec<_> = lines.into_iter().map(Amount).collect();
+            let shares = Amount(amount).spread_over(&lines);
+            prop_assert_eq!(shares.len(), lines.len());
+            prop_assert!(shares.iter().zip(&lines).all(|(share, line)| share.0 >= 0 && share <= line));
+            let (sum, whole) = (shares.iter().map(|s| s.0).sum::<i64>(), lines.iter().map(|l| l.0).sum::<i64>());
+            prop_assert_eq!(sum, amount.min(whole));
+        }
+
         #[test]
         fn survives_the_wire(minor in 0..=MAX_MINOR) {
             let json = serde_json::to_string(&Amount(minor)).unwrap();

@@ -22,7 +22,11 @@ const MISSING: &str = "entries before it are missing";
 
 /// A shop that believes its proxy.
 async fn behind_a_proxy() -> TestApp {
-    TestApp::with(|config| config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await
+    TestApp::with(|config| {
+        config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.webhooks.private_networks = vec!["127.0.0.1".parse().unwrap()];
+    })
+    .await
 }
 
 async fn id_of(shop: &TestApp, token: &str) -> String {
@@ -129,6 +133,42 @@ async fn every_write_of_the_staff_is_on_record() {
     let place = format!("/categories/{}", below.as_str().unwrap());
     staff(shop.delete(&place), "drop").send().await.expect(200);
     done.push(("DELETE /api/v1/categories/{category}", below.as_str().unwrap().to_owned()));
+    rates(&shop, &staff, &mut done).await;
+    let goods = shop.product(&admin, "ORD", 1_000, 9).await;
+    let sent = shop.paid_order(&ama, &goods, 1).await;
+    let (order_id, item) = (sent["id"].as_str().unwrap().to_owned(), &sent["items"][0]["id"]);
+    let path = format!("/admin/orders/{order_id}");
+    let note = json!({"text": "Ama has called"});
+    staff(shop.post(&format!("{path}/notes")), "note").json(&note).send().await.expect(201);
+    done.push(("POST /api/v1/admin/orders/{order}/notes", order_id.clone()));
+    let pack = json!({"items": [{"itemId": item, "quantity": 1}]});
+    let packed = staff(shop.post(&format!("{path}/fulfilments")), "pack").json(&pack).send().await.expect(201);
+    let parcel = packed["order"]["fulfilments"][0]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/admin/orders/{order}/fulfilments", order_id.clone()));
+    let tracking = json!({"trackingNumber": "TRK-1", "carrier": "dhl"});
+    staff(shop.patch(&format!("{path}/tracking")), "tracking").json(&tracking).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/orders/{order}/tracking", order_id.clone()));
+    let ship = json!({"version": 2, "status": "shipped"});
+    staff(shop.patch(&format!("{path}/fulfilments/{parcel}")), "ship").json(&ship).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/orders/{order}/fulfilments/{fulfilment}", order_id.clone()));
+    let again = json!({"kind": "shipped"});
+    staff(shop.post(&format!("{path}/mails")), "mail").json(&again).send().await.expect(200);
+    done.push(("POST /api/v1/admin/orders/{order}/mails", order_id.clone()));
+    let deliver = json!({"status": "delivered"});
+    staff(shop.patch(&format!("{path}/status")), "deliver").json(&deliver).send().await.expect(200);
+    staff(shop.patch(&format!("{path}/status")), "refused").json(&deliver).send().await.expect_error(409, "CONFLICT");
+    done.push(("PATCH /api/v1/admin/orders/{order}/status", order_id.clone()));
+    let wish = json!({"items": [{"itemId": item, "quantity": 1, "reason": "damaged"}]});
+    let asked = staff(shop.post(&format!("{path}/returns")), "return").json(&wish).send().await.expect(201);
+    let back = asked["order"]["returns"][0]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/admin/orders/{order}/returns", order_id.clone()));
+    let approve = json!({"version": 1, "status": "approved"});
+    staff(shop.patch(&format!("{path}/returns/{back}")), "approve").json(&approve).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/orders/{order}/returns/{return}", order_id.clone()));
+    let given_up = shop.order(&ama, &goods, 1).await["id"].as_str().unwrap().to_owned();
+    let path = format!("/admin/orders/{given_up}/cancel");
+    staff(shop.post(&path), "give-up").json(&json!({})).send().await.expect(200);
+    done.push(("POST /api/v1/admin/orders/{order}/cancel", given_up));
     let kofis = format!("/admin/users/{kofi_id}");
     let lock = json!({"reason": "asked for it"});
     staff(shop.post(&format!("{kofis}/lock")), "lock").json(&lock).send().await.expect(200);
@@ -200,6 +240,41 @@ async fn every_write_of_the_staff_is_on_record() {
     staff(shop.delete(&format!("/admin/media/{asset}")), "delete-media").send().await.expect(200);
     done.push(("DELETE /api/v1/admin/media/{asset}", asset.clone()));
 
+    let body = json!({"code": "TEN", "kind": "percentage", "percent": 10});
+    let coupon = staff(shop.post("/admin/coupons"), "coupon").json(&body).send().await.expect(201);
+    let coupon = coupon["coupon"]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/admin/coupons", coupon.clone()));
+    let body = json!({"count": 3, "prefix": "VIP-", "coupon": {"kind": "free_shipping"}});
+    staff(shop.post("/admin/coupons/batch"), "coupons").json(&body).send().await.expect(201);
+    // It is about many coupons.
+    done.push(("POST /api/v1/admin/coupons/batch", String::new()));
+    let path = format!("/admin/coupons/{coupon}");
+    let change = json!({"version": 1, "percent": 15});
+    staff(shop.patch(&path), "change-coupon").json(&change).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/coupons/{coupon}", coupon.clone()));
+    staff(shop.patch(&path), "refused").json(&change).send().await.expect_error(409, "CONFLICT");
+    staff(shop.delete(&path), "delete-coupon").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/coupons/{coupon}", coupon.clone()));
+
+    let body = json!({"url": "https://127.0.0.1:9/events", "topics": ["order.paid"]});
+    let webhook = staff(shop.post("/admin/webhooks"), "webhook").json(&body).send().await.expect(201);
+    let webhook = webhook["webhook"]["id"].as_str().unwrap().to_owned();
+    done.push(("POST /api/v1/admin/webhooks", webhook.clone()));
+    let path = format!("/admin/webhooks/{webhook}");
+    staff(shop.post(&format!("{path}/secret")), "webhook-secret").send().await.expect(200);
+    done.push(("POST /api/v1/admin/webhooks/{webhook}/secret", webhook.clone()));
+    let ping = staff(shop.post(&format!("{path}/test")), "webhook-test").send().await.expect(202);
+    done.push(("POST /api/v1/admin/webhooks/{webhook}/test", webhook.clone()));
+    let again = json!({"deliveryIds": [ping["delivery"]["id"]]});
+    staff(shop.post(&format!("{path}/replay")), "webhook-replay").json(&again).send().await.expect(202);
+    done.push(("POST /api/v1/admin/webhooks/{webhook}/replay", webhook.clone()));
+    let change = json!({"version": 2, "isActive": false});
+    staff(shop.patch(&path), "webhook-off").json(&change).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/webhooks/{webhook}", webhook.clone()));
+    staff(shop.patch(&path), "refused").json(&change).send().await.expect_error(409, "CONFLICT");
+    staff(shop.delete(&path), "webhook-gone").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/webhooks/{webhook}", webhook.clone()));
+
     let log = entries(&shop, &admin, "limit=100").await;
     let of = |request: &str| log.iter().filter(|entry| entry["requestId"] == request).cloned().collect::<Vec<_>>();
     let of_route = |route: &str| done.iter().find(|(known, _)| *known == route).unwrap().1.clone();
@@ -220,6 +295,25 @@ async fn every_write_of_the_staff_is_on_record() {
         ("rename", "category.update", "PATCH /api/v1/categories/{category}"),
         ("sort", "category.order", "PUT /api/v1/categories/order"),
         ("drop", "category.delete", "DELETE /api/v1/categories/{category}"),
+        ("tax", "tax.create", "POST /api/v1/admin/taxes"),
+        ("tax-rate", "tax.update", "PATCH /api/v1/admin/taxes/{tax}"),
+        ("tax-next", "tax.schedule", "POST /api/v1/admin/taxes/{tax}/successor"),
+        ("tax-gone", "tax.delete", "DELETE /api/v1/admin/taxes/{tax}"),
+        ("zone", "shipping_zone.create", "POST /api/v1/admin/shipping/zones"),
+        ("zone-name", "shipping_zone.update", "PATCH /api/v1/admin/shipping/zones/{zone}"),
+        ("zone-gone", "shipping_zone.delete", "DELETE /api/v1/admin/shipping/zones/{zone}"),
+        ("method", "shipping_method.create", "POST /api/v1/admin/shipping/zones/{zone}/methods"),
+        ("method-price", "shipping_method.update", "PATCH /api/v1/admin/shipping/zones/{zone}/methods/{method}"),
+        ("method-gone", "shipping_method.delete", "DELETE /api/v1/admin/shipping/zones/{zone}/methods/{method}"),
+        ("note", "order.add_note", "POST /api/v1/admin/orders/{order}/notes"),
+        ("pack", "order.pack", "POST /api/v1/admin/orders/{order}/fulfilments"),
+        ("tracking", "order.set_tracking", "PATCH /api/v1/admin/orders/{order}/tracking"),
+        ("ship", "order.update_parcel", "PATCH /api/v1/admin/orders/{order}/fulfilments/{fulfilment}"),
+        ("mail", "order.resend_mail", "POST /api/v1/admin/orders/{order}/mails"),
+        ("deliver", "order.set_status", "PATCH /api/v1/admin/orders/{order}/status"),
+        ("return", "order.request_return", "POST /api/v1/admin/orders/{order}/returns"),
+        ("approve", "order.decide_return", "PATCH /api/v1/admin/orders/{order}/returns/{return}"),
+        ("give-up", "order.cancel", "POST /api/v1/admin/orders/{order}/cancel"),
         ("lock", "user.lock", "POST /api/v1/admin/users/{user}/lock"),
         ("unlock", "user.unlock", "POST /api/v1/admin/users/{user}/unlock"),
         ("2fa", "user.two_factor_reset", "DELETE /api/v1/admin/users/{user}/2fa"),
@@ -238,6 +332,16 @@ async fn every_write_of_the_staff_is_on_record() {
         ("fetch-images", "product.fetch_images", "POST /api/v1/products/{product}/images/fetch"),
         ("remove-image", "product.remove_image", "DELETE /api/v1/products/{product}/images/{image}"),
         ("delete-media", "media.delete", "DELETE /api/v1/admin/media/{asset}"),
+        ("coupon", "coupon.create", "POST /api/v1/admin/coupons"),
+        ("coupons", "coupon.create_batch", "POST /api/v1/admin/coupons/batch"),
+        ("change-coupon", "coupon.update", "PATCH /api/v1/admin/coupons/{coupon}"),
+        ("delete-coupon", "coupon.delete", "DELETE /api/v1/admin/coupons/{coupon}"),
+        ("webhook", "webhook.create", "POST /api/v1/admin/webhooks"),
+        ("webhook-secret", "webhook.rotate_secret", "POST /api/v1/admin/webhooks/{webhook}/secret"),
+        ("webhook-test", "webhook.test", "POST /api/v1/admin/webhooks/{webhook}/test"),
+        ("webhook-replay", "webhook.replay", "POST /api/v1/admin/webhooks/{webhook}/replay"),
+        ("webhook-off", "webhook.update", "PATCH /api/v1/admin/webhooks/{webhook}"),
+        ("webhook-gone", "webhook.delete", "DELETE /api/v1/admin/webhooks/{webhook}"),
     ] {
         let found = of(request);
         assert_eq!(found.len(), 1, "{request}: {found:#?}");
@@ -264,6 +368,9 @@ async fn every_write_of_the_staff_is_on_record() {
     assert_eq!(before, json!({"suspendedAt": null, "reason": null, "lockedUntil": null}));
     assert!(after["suspendedAt"].is_string() && after["reason"] == "asked for it", "{after}");
     assert_eq!(states("unlock"), (after, before));
+    let (before, after) = states("ship");
+    assert_eq!((&before["status"], &after["status"]), (&json!("processing"), &json!("shipped")));
+    assert_eq!(after["parcels"], json!([{"number": 1, "status": "shipped", "carrier": "DHL", "units": 1}]));
     assert_eq!(states("2fa"), (json!({"twoFactor": true}), json!({"twoFactor": false})));
     let (before, after) = states("delete");
     assert_eq!((&before["status"], &after["status"]), (&json!("active"), &json!("archived")));
@@ -285,9 +392,20 @@ async fn every_write_of_the_staff_is_on_record() {
     assert_eq!(after, json!({"name": "Fabrics", "version": 2}));
     let (before, after) = states("drop");
     assert_eq!((&before["name"], &after), (&json!("Lace"), &Value::Null));
+    let (before, after) = states("tax-rate");
+    assert_eq!((&before["rateBasisPoints"], &after["rateBasisPoints"]), (&json!(500), &json!(600)));
+    let (before, after) = states("tax-gone");
+    assert_eq!((&before["version"], &after), (&json!(3), &Value::Null));
+    let (before, after) = states("method-price");
+    assert_eq!((&before["method"]["price"], &after["method"]["price"]), (&json!(10), &json!(20)));
+    let (before, after) = states("zone-gone");
+    assert_eq!((&before["places"], &after), (&json!([{"country": "KE", "region": null}]), &Value::Null));
     let (before, after) = states("image");
     assert_eq!((&before["images"][0]["alt"], &after["images"][0]["alt"]), (&json!("Gold"), &json!("Red")));
     assert_eq!(states("delete-media"), (states("upload").1["assets"][0].clone(), Value::Null));
+    let (before, after) = states("change-coupon");
+    assert_eq!((before, after), (json!({"percent": 10, "version": 1}), json!({"percent": 15, "version": 2})));
+    assert_eq!((&states("delete-coupon").0["code"], states("delete-coupon").1), (&json!("TEN"), Value::Null));
     assert_eq!(states("role"), (json!({"role": "customer"}), json!({"role": "merchant"})));
     assert_eq!(states("session").1, json!({"sessions": [session]}));
     assert_eq!(states("sessions").1, json!({"sessions": []}));
@@ -311,6 +429,45 @@ async fn every_write_of_the_staff_is_on_record() {
     let done: BTreeSet<String> = done.iter().map(|(route, _)| (*route).to_owned()).collect();
     assert_eq!(writes, done);
     assert_chain(&shop).await;
+}
+
+/// All that staff do to taxes and shipping.
+async fn rates(shop: &TestApp, staff: &impl Fn(Call, &str) -> Call, done: &mut Vec<(&'static str, String)>) {
+    let id = |thing: &Value| thing["id"].as_str().unwrap().to_owned();
+    let body =
+        json!({"name": "Duty", "country": "KE", "rateBasisPoints": 500, "effectiveFrom": "2026-01-01T00:00:00Z"});
+    let tax = staff(shop.post("/admin/taxes"), "tax").json(&body).send().await.expect(201)["tax"].clone();
+    let path = format!("/admin/taxes/{}", id(&tax));
+    done.push(("POST /api/v1/admin/taxes", id(&tax)));
+    let body = json!({"version": 1, "rateBasisPoints": 600});
+    staff(shop.patch(&path), "tax-rate").json(&body).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/taxes/{tax}", id(&tax)));
+    staff(shop.patch(&path), "refused").json(&body).send().await.expect_error(409, "CONFLICT");
+    let body = json!({"version": 2, "rateBasisPoints": 700, "effectiveFrom": "2030-01-01T00:00:00Z"});
+    staff(shop.post(&format!("{path}/successor")), "tax-next").json(&body).send().await.expect(201);
+    done.push(("POST /api/v1/admin/taxes/{tax}/successor", id(&tax)));
+    staff(shop.delete(&path), "tax-gone").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/taxes/{tax}", id(&tax)));
+
+    let body = json!({"name": "Kenya", "places": [{"country": "KE"}]});
+    let zone = staff(shop.post("/admin/shipping/zones"), "zone").json(&body).send().await.expect(201)["zone"].clone();
+    let path = format!("/admin/shipping/zones/{}", id(&zone));
+    done.push(("POST /api/v1/admin/shipping/zones", id(&zone)));
+    let body = json!({"version": 1, "name": "East"});
+    staff(shop.patch(&path), "zone-name").json(&body).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/shipping/zones/{zone}", id(&zone)));
+    let body = json!({"code": "air", "name": "By air", "price": 10, "minDays": 1, "maxDays": 2});
+    let methods = format!("{path}/methods");
+    let method = staff(shop.post(&methods), "method").json(&body).send().await.expect(201)["method"].clone();
+    done.push(("POST /api/v1/admin/shipping/zones/{zone}/methods", id(&method)));
+    let one = format!("{methods}/{}", id(&method));
+    let body = json!({"version": 1, "price": 20});
+    staff(shop.patch(&one), "method-price").json(&body).send().await.expect(200);
+    done.push(("PATCH /api/v1/admin/shipping/zones/{zone}/methods/{method}", id(&method)));
+    staff(shop.delete(&one), "method-gone").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/shipping/zones/{zone}/methods/{method}", id(&method)));
+    staff(shop.delete(&path), "zone-gone").send().await.expect(200);
+    done.push(("DELETE /api/v1/admin/shipping/zones/{zone}", id(&zone)));
 }
 
 /// So does what people do with their accounts: coming in, failing to, leaving, taking their data away.

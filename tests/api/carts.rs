@@ -111,7 +111,8 @@ async fn a_cart_has_so_many_lines() {
 /// The cart adds up as the order that is placed of it.
 #[tokio::test]
 async fn a_cart_costs_what_its_order_costs() {
-    let shop = TestApp::with(|config| config.shipping.free_from_minor = 1_000_000).await;
+    let shop = TestApp::start().await;
+    shop.set_rates("update shipping_methods set free_from_minor = 1000000").await;
     let admin = shop.staff(Role::Admin).await;
     let (odd, round) = (shop.product(&admin, "ODD", 333, 9).await, shop.product(&admin, "ROUND", 2_000, 9).await);
     let ama = shop.customer("ama@example.com").await;

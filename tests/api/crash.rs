@@ -23,6 +23,7 @@ impl Agape {
             .env("PORT", port.to_string())
             .env("PAYSTACK_SECRET_KEY", PAYSTACK_KEY)
             .env("AGAPE_PAYMENTS__TIMEOUT_SECONDS", "1")
+            .env("AGAPE_WEBHOOKS__TIMEOUT_SECONDS", "1")
             .env("AGAPE_JOBS__TIMEOUT_SECONDS", "2")
             .env("AGAPE_JOBS__RESCUE_SECONDS", "3")
             .env("AGAPE_JOBS__RETRY_SECONDS", "1")

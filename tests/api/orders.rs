@@ -15,7 +15,7 @@ async fn every_wrong_field_is_named() {
     let product = shop.product(&admin, "A", 1_000, 9).await;
     let body = json!({
         "items": [
-            {"variantId": product.variant, "quantity": 1, "price": 1},
+            {"variantId": product.variant, "quantity": 1, "cost": 1},
             {"variantId": "x", "quantity": "two"},
         ],
         "shippingAddress": {"firstName": "", "lastName": "M", "phone": "12", "city": "Lagos", "region": "Lagos",
@@ -24,7 +24,7 @@ async fn every_wrong_field_is_named() {
     });
     let fields = shop.post("/orders").json(&body).send().await.expect_error(400, "VALIDATION_ERROR");
     for field in [
-        "items[0].price",
+        "items[0].cost",
         "items[1].variantId",
         "items[1].quantity",
         "shippingAddress.firstName",
@@ -73,7 +73,8 @@ async fn an_order_needs_goods_and_an_address() {
 /// What costs nothing cannot be paid, so it cannot be ordered here.
 #[tokio::test]
 async fn an_order_costs_something() {
-    let shop = TestApp::with(|config| config.shipping.standard_minor = 0).await;
+    let shop = TestApp::start().await;
+    shop.set_rates("update shipping_methods set price_minor = 0").await;
     let admin = shop.staff(Role::Admin).await;
     let product = shop.product(&admin, "FREE", 0, 9).await;
     let body = json!({"email": "a@example.com", "items": [{"productId": product.id, "quantity": 1}],

@@ -75,7 +75,11 @@ fn lines(random: &mut StdRng, variants: &[VariantId]) -> Vec<(VariantId, i32)> {
 
 /// A shop that does nothing by itself, with its variants and a customer.
 async fn shop() -> (TestApp, Vec<VariantId>, UserId) {
-    let quiet = |config: &mut agape::platform::config::Config| config.jobs.sweep_seconds = 86_400;
+    let quiet = |config: &mut agape::platform::config::Config| {
+        config.jobs.sweep_seconds = 86_400;
+        // What is paid stays sold here.
+        config.orders.cancel_paid = false;
+    };
     let shop = TestApp::with(quiet).await;
     let admin = shop.staff(Role::Admin).await;
     let mut variants = Vec::new();
@@ -296,8 +300,7 @@ async fn in_sequence(shop: &TestApp, variants: &[VariantId], user: UserId, seed:
                 assert_eq!(outcome, model.pay(i), "{what}: {before:?}");
             }
             (Step::Cancel, Some(i)) => {
-                let refused =
-                    is_refused(cancel::cancel_unpaid(app, model.orders[i].placed.id, user, None).await, &what);
+                let refused = is_refused(cancel::by_customer(app, model.orders[i].placed.id, user, None).await, &what);
                 let before = model.orders[i].state;
                 assert_eq!(!refused, model.cancel(i), "{what}: {before:?}");
             }
@@ -380,7 +383,7 @@ async fn at_once(
                 pay(&app, &order).await;
             }
             (Step::Cancel, Some(order)) => {
-                is_refused(cancel::cancel_unpaid(&app, order.id, user, None).await, &what);
+                is_refused(cancel::by_customer(&app, order.id, user, None).await, &what);
             }
             (Step::Extend, Some(order)) => {
                 is_refused(start_payment::start(&app, order.id, Some(user), None).await, &what);

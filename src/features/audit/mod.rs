@@ -3,7 +3,7 @@
 mod http;
 mod store;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,6 +27,19 @@ pub struct Entry<'a> {
     pub before: Option<Value>,
     /// The thing after, where it still exists.
     pub after: Option<Value>,
+}
+
+/// The fields of two objects that differ, of each. When it was written is no change of its own.
+pub fn changed(before: &Value, after: &Value) -> (Value, Value) {
+    let (mut old, mut new) = (Map::new(), Map::new());
+    for (name, value) in after.as_object().into_iter().flatten() {
+        let was = before.get(name).unwrap_or(&Value::Null);
+        if was != value && name != "updatedAt" {
+            old.insert(name.clone(), was.clone());
+            new.insert(name.clone(), value.clone());
+        }
+    }
+    (Value::Object(old), Value::Object(new))
 }
 
 /// The routes under `/api/v1`.

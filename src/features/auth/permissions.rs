@@ -21,25 +21,40 @@ pub enum Permission {
     ManageCatalog,
     /// See and change stock.
     ManageInventory,
+    /// See and change taxes and shipping.
+    ManageRates,
+    /// Create, change and remove coupons, and see which orders use them.
+    ManageCoupons,
     /// Read every customer's orders.
     ReadOrders,
+    /// Pack, send, cancel and take back orders, and write notes on them.
+    ManageOrders,
     /// Read every account, with its addresses and sessions.
     ReadUsers,
     /// Change roles, suspend accounts, end sessions, take away a lost second factor.
     ManageUsers,
     /// Read the audit log and check its chain.
     ReadAudit,
+    /// Read the events of orders, money and stock.
+    ReadEvents,
+    /// Say which addresses are told of events, and see what was sent there.
+    ManageWebhooks,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::ManageCatalog,
         Self::ManageInventory,
+        Self::ManageRates,
+        Self::ManageCoupons,
         Self::ReadOrders,
+        Self::ManageOrders,
         Self::ReadUsers,
         Self::ManageUsers,
         Self::ReadAudit,
+        Self::ReadEvents,
+        Self::ManageWebhooks,
     ];
 
     /// The name that routes use.
@@ -47,10 +62,15 @@ impl Permission {
         match self {
             Self::ManageCatalog => "manage_catalog",
             Self::ManageInventory => "manage_inventory",
+            Self::ManageRates => "manage_rates",
+            Self::ManageCoupons => "manage_coupons",
             Self::ReadOrders => "read_orders",
+            Self::ManageOrders => "manage_orders",
             Self::ReadUsers => "read_users",
             Self::ManageUsers => "manage_users",
             Self::ReadAudit => "read_audit",
+            Self::ReadEvents => "read_events",
+            Self::ManageWebhooks => "manage_webhooks",
         }
     }
 
@@ -58,11 +78,11 @@ impl Permission {
     pub fn allowed_to(self, role: Role) -> bool {
         use Role::{Admin, Finance, Fulfilment, Merchant};
         match self {
-            Self::ManageCatalog => matches!(role, Admin | Merchant),
-            Self::ManageInventory => matches!(role, Admin | Merchant | Fulfilment),
+            Self::ManageCatalog | Self::ManageRates | Self::ManageCoupons => matches!(role, Admin | Merchant),
+            Self::ManageInventory | Self::ManageOrders => matches!(role, Admin | Merchant | Fulfilment),
             Self::ReadOrders => matches!(role, Admin | Merchant | Fulfilment | Finance),
-            Self::ReadUsers => matches!(role, Admin | Merchant),
-            Self::ManageUsers | Self::ReadAudit => matches!(role, Admin),
+            Self::ReadUsers | Self::ReadEvents => matches!(role, Admin | Merchant),
+            Self::ManageUsers | Self::ReadAudit | Self::ManageWebhooks => matches!(role, Admin),
         }
     }
 }

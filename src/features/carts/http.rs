@@ -92,8 +92,9 @@ pub(super) struct MergeCarts {
     version: Option<i32>,
 }
 
-fn answer(app: &App, lines: Vec<CartLine>) -> Answer<CartData> {
-    Ok(ok(CartData { cart: CartView::new(app, lines)?, cart_token: None }))
+async fn answer(app: &App, lines: Vec<CartLine>) -> Answer<CartData> {
+    let rates = app.rates.current().await?;
+    Ok(ok(CartData { cart: CartView::new(app, &rates, lines)?, cart_token: None }))
 }
 
 /// My cart
@@ -105,7 +106,7 @@ fn answer(app: &App, lines: Vec<CartLine>) -> Answer<CartData> {
     (status = 400, body = ErrorEnvelope, description = "`X-Cart-Token` is not a token"),
 ))]
 pub(super) async fn get_cart(State(app): State<App>, owner: Owner) -> Answer<CartData> {
-    answer(&app, service::get_cart(&app, &owner).await?)
+    answer(&app, service::get_cart(&app, &owner).await?).await
 }
 
 /// Put something in the cart
@@ -135,8 +136,9 @@ pub(super) async fn add_cart_item(
     }
     let wanted = Wanted { variant: variant_id, product: product_id, quantity };
     let key = key.map(|key| Key { key, fingerprint: body.fingerprint });
+    let rates = app.rates.current().await?;
     let view = |lines, token: Option<&str>| {
-        Ok(CartData { cart: CartView::new(&app, lines)?, cart_token: token.map(str::to_owned) })
+        Ok(CartData { cart: CartView::new(&app, &rates, lines)?, cart_token: token.map(str::to_owned) })
     };
     let added = service::add_item(&app, &owner, &wanted, version, key.as_ref(), view).await?;
     let jar = match added.token {
@@ -164,7 +166,7 @@ pub(super) async fn update_cart_item(
 ) -> Answer<CartData> {
     let UpdateCartItem { quantity, version } = body.value;
     check_quantity(quantity, 0)?;
-    answer(&app, service::update_item(&app, &owner, item, quantity, version).await?)
+    answer(&app, service::update_item(&app, &owner, item, quantity, version).await?).await
 }
 
 /// Remove a line
@@ -180,7 +182,7 @@ pub(super) async fn remove_cart_item(
     PathId(item): PathId<CartItemId>,
     Query(at): Query<AtVersion>,
 ) -> Answer<CartData> {
-    answer(&app, service::remove(&app, &owner, Some(item), at.version).await?)
+    answer(&app, service::remove(&app, &owner, Some(item), at.version).await?).await
 }
 
 /// Empty the cart
@@ -189,7 +191,7 @@ pub(super) async fn remove_cart_item(
     (status = 409, body = ErrorEnvelope, description = "The cart has another version"),
 ))]
 pub(super) async fn clear_cart(State(app): State<App>, owner: Owner, Query(at): Query<AtVersion>) -> Answer<CartData> {
-    answer(&app, service::remove(&app, &owner, None, at.version).await?)
+    answer(&app, service::remove(&app, &owner, None, at.version).await?).await
 }
 
 /// Say which prices the shopper has seen
@@ -211,7 +213,7 @@ pub(super) async fn acknowledge_cart_prices(
         return Err(Error::field("items", format!("must have at most {max} lines")));
     }
     let shown: Vec<_> = items.iter().map(|item| (item.id, item.price.0)).collect();
-    answer(&app, service::acknowledge(&app, &owner, &shown).await?)
+    answer(&app, service::acknowledge(&app, &owner, &shown).await?).await
 }
 
 /// Take over a guest's cart
@@ -242,7 +244,8 @@ pub(super) async fn merge_carts(
         Some(merged) => (merged.lines, CartMergeView::new(merged.changed, merged.capped)),
         None => (service::get_cart(&app, &Owner::User(user)).await?, CartMergeView::new(0, Vec::new())),
     };
-    let data = MergedCartData { cart: CartView::new(&app, lines)?, merge };
+    let rates = app.rates.current().await?;
+    let data = MergedCartData { cart: CartView::new(&app, &rates, lines)?, merge };
     // The browser's own cart is not touched by the merge of another one.
     let jar = if carried.0 == Some(guest) { jar.add(owner::no_cookie(&app)) } else { jar };
     Ok((jar, ok(data)))

@@ -14,9 +14,9 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 pub use cache::EmptyCarts;
-pub use model::{CartLine, Wanted};
+pub use model::{CartLine, LeftOut, LeftOutReason, Wanted};
 pub use owner::{Carried, Owner, TokenHash, no_cookie};
-pub use service::{forget_empty, merge, put_in};
+pub use service::{forget_empty, merge, put_in, put_in_most};
 pub use store::{LeftCart, erase, export, left_carts, mark_reminded, open_cart_lines, sweep_expired};
 
 /// The routes under `/api/v1`.

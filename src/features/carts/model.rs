@@ -1,7 +1,9 @@
 //! The rules of carts that need nothing but the lines.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::ids::{CartId, CartItemId, ProductId, VariantId};
@@ -43,6 +45,8 @@ pub struct CartLine {
     pub options: Value,
     /// The variant's picture or the product's first.
     pub image_url: Option<String>,
+    /// What one unit weighs.
+    pub grams: i32,
 }
 
 impl CartLine {
@@ -112,6 +116,49 @@ pub struct Capped {
     pub quantity: i32,
 }
 
+/// Units that a cart did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// What was wanted.
+    pub variant_id: VariantId,
+    /// How many were left out.
+    pub quantity: i32,
+    /// Why.
+    pub reason: LeftOutReason,
+}
+
+/// Why a cart did not take something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOutReason {
+    /// It is not sold any more.
+    NotForSale,
+    /// None are there at the moment.
+    SoldOut,
+    /// So many are not there, or not for one order.
+    Limited,
+    /// The cart has no place for another line.
+    CartFull,
+}
+
+/// Of what is wanted, the lines that can be bought at the moment, and what cannot.
+pub(super) fn buyable(offers: Vec<CartLine>, wanted: &[(VariantId, i32)]) -> (Vec<CartLine>, Vec<LeftOut>) {
+    let (mut lines, mut left_out) = (Vec::new(), Vec::new());
+    for (variant_id, quantity) in wanted {
+        let offer = offers.iter().find(|offer| offer.variant_id == *variant_id && offer.on_sale);
+        let reason = match offer {
+            Some(offer) if offer.available > 0 => {
+                lines.push(CartLine { quantity: *quantity, ..offer.clone() });
+                continue;
+            }
+            Some(_) => LeftOutReason::SoldOut,
+            None => LeftOutReason::NotForSale,
+        };
+        left_out.push(LeftOut { variant_id: *variant_id, quantity: *quantity, reason });
+    }
+    (lines, left_out)
+}
+
 /// Adds the lines of one cart to those of another, and gives the variants that changed and what was capped.
 ///
 /// Nothing that was in `mine` becomes less, and what cannot be bought at the moment stays, as a line that says so.
@@ -173,6 +220,7 @@ mod tests {
             slug: format!("product-{variant}"),
             options: Value::Null,
             image_url: None,
+            grams: 0,
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::cache::Known;
-use super::model::{self, CartLine, Wanted};
+use super::model::{self, CartLine, LeftOut, LeftOutReason, Wanted};
 use super::owner::{Owner, TokenHash};
 use super::store::{self, Change, Locked};
 use crate::app::App;
@@ -13,7 +13,7 @@ use crate::platform::crypto::{random_token, sha256};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::keyed::{self, Begun, Keyed};
 use crate::platform::idempotency;
-use crate::platform::ids::{CartItemId, UserId};
+use crate::platform::ids::{CartItemId, UserId, VariantId};
 
 /// The lines of an owner's cart. Looking at a guest's cart keeps it: its end is moved, though not at every look.
 pub(super) async fn get_cart(app: &App, owner: &Owner) -> Result<Vec<CartLine>> {
@@ -132,6 +132,37 @@ pub async fn put_in(app: &App, c: &mut PgConnection, user: UserId, wanted: &Want
     let owner = Owner::User(user);
     let cart = lock_or_create(app, c, &owner, app.clock.now()).await?;
     add(app, c, &owner, cart, wanted, None).await.map(drop)
+}
+
+/// Puts as much as possible of these variants, each named once, into an account's cart, in the caller's transaction. Gives
+/// how many units of each the cart did not take, and why, for each of which that was any. Call [`forget_empty`] after the
+/// commit.
+///
+/// # Errors
+/// The database's.
+pub async fn put_in_most(
+    app: &App,
+    c: &mut PgConnection,
+    user: UserId,
+    wanted: &[(VariantId, i32)],
+) -> Result<Vec<LeftOut>> {
+    let owner = Owner::User(user);
+    let cart = lock_or_create(app, c, &owner, app.clock.now()).await?;
+    let mut cart = Open::load(app, c, &owner, cart, None, None).await?;
+    let ids: Vec<_> = wanted.iter().map(|(id, _)| *id).collect();
+    let (theirs, mut left_out) = model::buyable(store::offers(c, cart.locked.id, &ids).await?, wanted);
+    let (max_quantity, max_lines) = (app.config.cart.max_quantity, app.config.orders.max_lines);
+    let (changed, capped) = model::merge(&mut cart.lines, theirs, max_quantity, max_lines);
+    left_out.extend(capped.into_iter().map(|capped| LeftOut {
+        variant_id: capped.variant_id,
+        quantity: capped.wanted - capped.quantity,
+        reason: if capped.quantity == 0 { LeftOutReason::CartFull } else { LeftOutReason::Limited },
+    }));
+    let lines: Vec<_> = cart.lines.iter().filter(|line| changed.contains(&line.variant_id)).collect();
+    if !lines.is_empty() {
+        store::set_lines(c, cart.change, &lines).await?;
+    }
+    Ok(left_out)
 }
 
 /// The account's cart may be empty no more.

@@ -20,7 +20,7 @@ pub async fn open_cart_lines(c: &mut PgConnection, owner: &Owner, now: DateTime<
                   o.product_id as "product_id!: ProductId", o.variant_id as "variant_id!: VariantId", i.quantity,
                   i.seen_price_minor, o.price_minor as "price_minor!", o.currency as "currency!",
                   o.available as "available!", o.on_sale as "on_sale!", o.sku as "sku!", o.title as "title!",
-                  o.slug as "slug!", o.options as "options!", o.image_url
+                  o.slug as "slug!", o.options as "options!", o.image_url, o.grams as "grams!"
            from carts c join cart_items i on i.cart_id = c.id join variant_offers o on o.variant_id = i.variant_id
            where c.status = 'open' and (c.user_id = $1 or c.token_hash = $2)
              and (c.expires_at is null or c.expires_at > $3)
@@ -114,6 +114,24 @@ pub(super) async fn has_lines(c: &mut PgConnection, guest: &TokenHash, now: Date
     .await
 }
 
+/// What could be lines of a locked cart, with quantity 0: of these variants those that are in the catalogue.
+pub(super) async fn offers(c: &mut PgConnection, cart: CartId, variants: &[VariantId]) -> sqlx::Result<Vec<CartLine>> {
+    let ids: Vec<_> = variants.iter().map(|id| id.0).collect();
+    sqlx::query_as!(
+        CartLine,
+        r#"select c.id as "cart_id: CartId", c.version, c.expires_at, o.variant_id as "id!: CartItemId",
+                  o.product_id as "product_id!: ProductId", o.variant_id as "variant_id!: VariantId", 0 as "quantity!",
+                  o.price_minor as "seen_price_minor!", o.price_minor as "price_minor!", o.currency as "currency!",
+                  o.available as "available!", o.on_sale as "on_sale!", o.sku as "sku!", o.title as "title!",
+                  o.slug as "slug!", o.options as "options!", o.image_url, o.grams as "grams!"
+           from carts c join variant_offers o on o.variant_id = any($2) where c.id = $1"#,
+        cart.0,
+        &ids,
+    )
+    .fetch_all(c)
+    .await
+}
+
 /// The lines of a locked cart, and after them, with quantity 0, what of `wanted` is for sale and not in it.
 pub(super) async fn load(c: &mut PgConnection, cart: CartId, wanted: Option<&Wanted>) -> sqlx::Result<Vec<CartLine>> {
     sqlx::query_as!(
@@ -124,7 +142,7 @@ pub(super) async fn load(c: &mut PgConnection, cart: CartId, wanted: Option<&Wan
                   coalesce(i.seen_price_minor, o.price_minor) as "seen_price_minor!",
                   o.price_minor as "price_minor!", o.currency as "currency!", o.available as "available!",
                   o.on_sale as "on_sale!", o.sku as "sku!", o.title as "title!", o.slug as "slug!",
-                  o.options as "options!", o.image_url
+                  o.options as "options!", o.image_url, o.grams as "grams!"
            from carts c
            join variant_offers o on o.variant_id = any(array(
              select variant_id from cart_items where cart_id = $1

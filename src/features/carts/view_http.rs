@@ -7,6 +7,7 @@ use super::model::{Capped, CartLine};
 use crate::app::App;
 use crate::features::catalog::variant_name_of;
 use crate::flows::quote;
+use crate::flows::rates::Rates;
 use crate::platform::error::Result;
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CartId, CartItemId, ProductId, VariantId};
@@ -26,7 +27,7 @@ pub(super) struct CartView {
     /// The lines together.
     subtotal: Amount,
     discount: Amount,
-    /// Of the method `standard`; an order with another one costs what that costs.
+    /// By the first way of shipping within the shop's country. `POST /orders/quote` knows the other ones.
     shipping: Amount,
     tax: Amount,
     total: Amount,
@@ -103,8 +104,8 @@ impl CartMergeView {
 }
 
 impl CartView {
-    pub(super) fn new(app: &App, lines: Vec<CartLine>) -> Result<Self> {
-        let totals = quote::of_cart(&app.config, &lines)?;
+    pub(super) fn new(app: &App, rates: &Rates, lines: Vec<CartLine>) -> Result<Self> {
+        let totals = quote::of_cart(rates, &lines, &app.config.store.country, app.clock.now())?;
         let base = app.config.public_url();
         let (id, version) = lines.first().map_or((None, 0), |line| (Some(line.cart_id), line.version));
         let item_count = lines.iter().filter(|line| line.is_buyable()).map(|line| i64::from(line.quantity)).sum();

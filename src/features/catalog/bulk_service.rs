@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 
 use super::rules::MAX_TAGS;
 use super::service::refusal;
-use super::staff_service::changed;
 use super::store::bulk::{self, State};
 use crate::app::App;
 use crate::features::audit;
@@ -288,7 +287,7 @@ async fn adjust_variants(
 fn differences(before: &[State], after: &[State]) -> (Value, Value) {
     let (mut old, mut new) = (Map::new(), Map::new());
     for (one, other) in before.iter().zip(after) {
-        let (was, is) = changed(&shown(one), &shown(other));
+        let (was, is) = audit::changed(&shown(one), &shown(other));
         if was != json!({}) {
             old.insert(one.id.to_string(), was);
             new.insert(one.id.to_string(), is);

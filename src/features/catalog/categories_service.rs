@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 
 use super::service::refusal;
 use super::slugs;
-use super::staff_service::changed;
 use super::store::categories::{self as store, CategoryChange, CategoryRow};
 use super::store::slugs::{self as slug_store, Of};
 use crate::app::App;
@@ -198,7 +197,7 @@ pub(super) async fn update(
         return Err(stale());
     }
     let after = find(&store::tree(&mut tx).await?, id)?;
-    let (old, new) = changed(&json!(before), &json!(after));
+    let (old, new) = audit::changed(&json!(before), &json!(after));
     let deed = Deed { actor, meta, action: "category.update", id: Some(id) };
     record(&mut tx, app, deed, Some(old), Some(new)).await?;
     tx.commit().await?;

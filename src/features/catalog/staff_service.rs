@@ -1,6 +1,6 @@
 //! Keeping products.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::images_model::ImageType;
@@ -270,7 +270,7 @@ pub(super) async fn record_change(
     before: &StaffProductView,
     after: &StaffProductView,
 ) -> Result<()> {
-    let (before, after) = changed(&json!(before), &json!(after));
+    let (before, after) = audit::changed(&json!(before), &json!(after));
     record(tx, app, deed, Some(before), Some(after)).await
 }
 
@@ -290,17 +290,4 @@ pub(super) async fn record(
         after,
     };
     audit::record(tx, entry, deed.meta, app.clock.now()).await
-}
-
-/// The fields of two objects that differ, of each. When it was written is no change of its own.
-pub(super) fn changed(before: &Value, after: &Value) -> (Value, Value) {
-    let (mut old, mut new) = (Map::new(), Map::new());
-    for (name, value) in after.as_object().into_iter().flatten() {
-        let was = before.get(name).unwrap_or(&Value::Null);
-        if was != value && name != "updatedAt" {
-            old.insert(name.clone(), was.clone());
-            new.insert(name.clone(), value.clone());
-        }
-    }
-    (Value::Object(old), Value::Object(new))
 }

@@ -14,12 +14,13 @@ use crate::platform::money::Amount;
 use crate::platform::page::{PageQuery, Pagination};
 
 /// Why stock moves: what the shop itself writes, and what staff can choose.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 13] = [
     "initial",
     "import",
     "reserve",
     "commit",
     "release",
+    "cancel",
     "received",
     "count",
     "correction",
@@ -39,8 +40,8 @@ const MAX_DAYS: i64 = 366;
 pub(super) struct ListMovements {
     /// Of this variant.
     variant: Option<VariantId>,
-    /// `initial`, `import`, `reserve` (an order was placed), `commit` (it was paid), `release` (it was given up), or one of
-    /// the staff's: `received`, `count`, `correction`, `damaged`, `lost`, `return`, `other`.
+    /// `initial`, `import`, `reserve` (an order was placed), `commit` (it was paid), `release` (it was given up unpaid),
+    /// `cancel` (it was paid and given up), or one of the staff's: `received`, `count`, `correction`, `damaged`, `lost`, `return`, `other`.
     reason: Option<String>,
     /// Of this order.
     order: Option<OrderId>,

@@ -30,7 +30,7 @@ pub use store::low::{Look, LowVariant, begin_look, end_look, end_walk, look_on, 
 pub use store::requests::{Request, due_requests, erase_requests, export_requests, sweep_requests, take_request};
 pub use store::{
     NewLevel, commit_reservations, extend_reservations, lock_levels_of, on_hand, orders_with_expired_reservations,
-    products_of_order, receive, release_expired, release_reservations, take_for_late_payment,
+    products_of_order, receive, release_expired, release_reservations, take_back, take_for_late_payment, unsell,
 };
 
 /// The routes under `/api/v1`.

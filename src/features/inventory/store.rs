@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::platform::ids::{OrderId, ProductId, VariantId};
+use super::model::StaffReason;
+use crate::platform::ids::{OrderId, ProductId, UserId, VariantId};
 
 /// Stock of a variant that has no level yet.
 #[derive(Debug)]
@@ -192,6 +193,75 @@ pub async fn extend_reservations(
 /// The database's.
 pub async fn take_for_late_payment(c: &mut PgConnection, order: OrderId, now: DateTime<Utc>) -> sqlx::Result<bool> {
     Ok(extend_reservations(&mut *c, order, now, now).await? && commit_reservations(c, order, now).await? > 0)
+}
+
+/// Puts the sold stock of an order that is cancelled back on the shelf, once. Gives how many lines that were.
+///
+/// # Errors
+/// The database's.
+pub async fn unsell(
+    c: &mut PgConnection,
+    order: OrderId,
+    actor: Option<UserId>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<usize> {
+    let sold = sqlx::query!(
+        r#"update reservations set status = 'released', settled_at = $2 where order_id = $1 and status = 'committed'
+           returning variant_id as "id: VariantId", quantity"#,
+        order.0,
+        now,
+    )
+    .fetch_all(&mut *c)
+    .await?;
+    let units: Vec<_> = sold.into_iter().map(|row| (row.id, row.quantity)).collect();
+    put_back(c, order, &units, "cancel", actor, now).await?;
+    Ok(units.len())
+}
+
+/// Puts units of an order that a buyer has sent back on the shelf. No variant is named twice.
+///
+/// # Errors
+/// The database's.
+pub async fn take_back(
+    c: &mut PgConnection,
+    order: OrderId,
+    units: &[(VariantId, i32)],
+    actor: UserId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    put_back(c, order, units, StaffReason::Return.as_str(), Some(actor), now).await
+}
+
+async fn put_back(
+    c: &mut PgConnection,
+    order: OrderId,
+    units: &[(VariantId, i32)],
+    reason: &str,
+    actor: Option<UserId>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let ids: Vec<_> = units.iter().map(|(id, _)| id.0).collect();
+    let quantities: Vec<_> = units.iter().map(|(_, quantity)| *quantity).collect();
+    sqlx::query!(
+        "with back as (select * from unnest($2::uuid[], $3::int[]) as b (variant_id, quantity) where quantity > 0),
+           locked as (
+             select s.variant_id, s.on_hand, s.reserved from stock_levels s
+             where s.variant_id in (select variant_id from back) order by s.variant_id for update),
+           put as (
+             update stock_levels s set on_hand = locked.on_hand + back.quantity, reserved = locked.reserved
+             from back join locked using (variant_id) where s.variant_id = back.variant_id)
+         insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, order_id, actor_id, at)
+         select variant_id, quantity, 0, $4, $1, $5, $6 from back join locked using (variant_id)",
+        order.0,
+        &ids,
+        &quantities,
+        reason,
+        actor.map(|id| id.0),
+        now,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
 }
 
 /// Locks the levels of all that these orders hold, so that they can be freed one after the other.

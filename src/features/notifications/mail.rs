@@ -61,6 +61,36 @@ pub enum Mail {
         /// The payment, in the order's currency.
         payment: PaymentSummary,
     },
+    /// Tells the customer that a parcel is on its way.
+    OrderShipped {
+        /// The order.
+        order: OrderSummary,
+        /// The parcel.
+        parcel: ParcelSummary,
+    },
+    /// Tells the customer that a parcel has arrived.
+    OrderDelivered {
+        /// The order.
+        order: OrderSummary,
+        /// The parcel.
+        parcel: ParcelSummary,
+    },
+    /// Tells the customer that their order was cancelled.
+    OrderCancelled {
+        /// The order.
+        order: OrderSummary,
+        /// The words of whoever cancelled it.
+        reason: Option<String>,
+        /// What they get back, in hundredths of the order's unit; 0 when nothing was paid.
+        refund_minor: i64,
+    },
+    /// Tells the customer how a return goes on.
+    OrderReturn {
+        /// The order.
+        order: OrderSummary,
+        /// The return.
+        back: ReturnSummary,
+    },
     /// Tells somebody who asked that a variant can be bought again.
     BackInStock {
         /// The product's title.
@@ -84,6 +114,13 @@ pub enum Mail {
         lines: Vec<LowStockLine>,
         /// How many there are.
         total: usize,
+    },
+    /// Tells the staff that an address is not told of events any more.
+    WebhookDisabled {
+        /// The address.
+        url: String,
+        /// Why.
+        reason: String,
     },
     /// Reminds the customer of a cart with something in it.
     AbandonedCart {
@@ -112,8 +149,13 @@ impl Mail {
             Self::SecurityNotice { .. } => "security_notice",
             Self::OrderConfirmation { .. } => "order_confirmation",
             Self::PaymentReceipt { .. } => "payment_receipt",
+            Self::OrderShipped { .. } => "order_shipped",
+            Self::OrderDelivered { .. } => "order_delivered",
+            Self::OrderCancelled { .. } => "order_cancelled",
+            Self::OrderReturn { .. } => "order_return",
             Self::BackInStock { .. } => "back_in_stock",
             Self::LowStock { .. } => "low_stock",
+            Self::WebhookDisabled { .. } => "webhook_disabled",
             Self::AbandonedCart { .. } => "abandoned_cart",
         }
     }
@@ -204,6 +246,46 @@ pub struct OrderLine {
     pub total_minor: i64,
     /// A picture of the product.
     pub image_url: Option<String>,
+}
+
+/// A parcel as mails show it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct ParcelSummary {
+    /// What is in it.
+    pub lines: Vec<OrderLine>,
+    /// Who carries it.
+    pub carrier: Option<String>,
+    /// The carrier's number.
+    pub tracking_number: Option<String>,
+    /// The page that tells where it is.
+    pub link: Option<String>,
+    /// The shop's words about it.
+    pub note: Option<String>,
+}
+
+/// What a return has come to.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnTurn {
+    /// The shop has been asked.
+    Requested,
+    /// The goods may be sent.
+    Approved,
+    /// They may not.
+    Rejected,
+    /// They are here.
+    Received,
+}
+
+/// A return as mails show it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct ReturnSummary {
+    /// What it has come to.
+    pub turn: ReturnTurn,
+    /// What is sent back.
+    pub lines: Vec<OrderLine>,
+    /// The shop's words about it.
+    pub words: Option<String>,
 }
 
 /// Where an order goes.

@@ -16,10 +16,13 @@ use crate::platform::error::{Error, Result};
 use crate::platform::ids::{EmailId, OrderId, UserId};
 
 pub use jobs::DeliverMail;
-pub use mail::{LowStockLine, Mail, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress};
+pub use mail::{
+    LowStockLine, Mail, OrderLine, OrderSummary, ParcelSummary, PaymentSummary, ReturnSummary, ReturnTurn,
+    SecurityChange, ShippingAddress,
+};
 pub use mailbox::routes as mailbox_routes;
 pub use mailer::Mailer;
-pub use store::{erase, export, give_up, sweep};
+pub use store::{erase, export, give_up, sent_since, sweep};
 
 /// A mail to send.
 #[derive(Debug)]

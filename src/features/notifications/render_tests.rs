@@ -2,7 +2,8 @@ use serde_json::json;
 
 use super::*;
 use crate::features::notifications::mail::{
-    LowStockLine, OrderLine, OrderSummary, PaymentSummary, SecurityChange, ShippingAddress,
+    LowStockLine, OrderLine, OrderSummary, ParcelSummary, PaymentSummary, ReturnSummary, ReturnTurn, SecurityChange,
+    ShippingAddress,
 };
 
 fn store() -> Store<'static> {
@@ -89,6 +90,10 @@ fn low_stock(lines: usize, total: usize) -> Mail {
     Mail::LowStock { lines: (1..=lines).map(line).collect(), total }
 }
 
+fn webhook_disabled() -> Mail {
+    Mail::WebhookDisabled { url: "https://erp.example/a?b=1&c=<2>".into(), reason: "It answers 410 <Gone>.".into() }
+}
+
 /// A link with a character that is escaped in HTML.
 const LINK: &str = "https://agapelooks.example/account?token=abc&lang=en";
 
@@ -144,6 +149,31 @@ fn reminder(name: &str, more: usize) -> Mail {
     }
 }
 
+/// The mails about an order after its payment.
+fn later_mails(words: &str) -> Vec<Mail> {
+    let parcel = ParcelSummary {
+        lines: order().lines,
+        carrier: Some("DHL".to_owned()),
+        tracking_number: Some("JD-1".to_owned()),
+        link: Some("https://www.dhl.com/track?id=JD-1&lang=en".to_owned()),
+        note: Some(words.to_owned()),
+    };
+    let back = |turn| Mail::OrderReturn {
+        order: order(),
+        back: ReturnSummary { turn, lines: order().lines, words: Some(words.to_owned()) },
+    };
+    let cancelled =
+        |refund_minor| Mail::OrderCancelled { order: order(), reason: Some(words.to_owned()), refund_minor };
+    let mut mails = vec![
+        Mail::OrderShipped { order: order(), parcel: parcel.clone() },
+        Mail::OrderDelivered { order: order(), parcel },
+        cancelled(10_368_804),
+        cancelled(0),
+    ];
+    mails.extend([ReturnTurn::Requested, ReturnTurn::Approved, ReturnTurn::Rejected, ReturnTurn::Received].map(back));
+    mails
+}
+
 fn rendered(mail: &Mail) -> Rendered {
     render(&store(), mail).expect("rendered")
 }
@@ -162,7 +192,8 @@ fn visible(html: &str) -> String {
 fn every_mail_renders_the_same_each_time() {
     let mut mails = account_mails("Ama");
     mails.extend([verify("Ama"), confirmation(order()), receipt(order()), reminder("Ama", 3)]);
-    mails.extend([back_in_stock("Kente", None), low_stock(1, 1), low_stock(2, 9)]);
+    mails.extend([back_in_stock("Kente", None), low_stock(1, 1), low_stock(2, 9), webhook_disabled()]);
+    mails.extend(later_mails("Mind the dog"));
     for mail in mails {
         let first = rendered(&mail);
         assert_eq!(first, rendered(&mail));
@@ -393,7 +424,8 @@ fn mails_keep_their_shape_as_json() {
     );
     let mut mails = account_mails("Ama");
     mails.extend([verify("Ama"), confirmation(order()), receipt(order())]);
-    mails.extend([back_in_stock("Kente", None), low_stock(1, 1), low_stock(2, 9)]);
+    mails.extend([back_in_stock("Kente", None), low_stock(1, 1), low_stock(2, 9), webhook_disabled()]);
+    mails.extend(later_mails("Mind the dog"));
     for mail in mails {
         let json = serde_json::to_value(&mail).expect("serialized");
         assert_eq!(json["kind"], mail.kind());
@@ -425,6 +457,14 @@ fn a_mail_of_low_stock_names_the_first_and_counts_the_rest() {
 }
 
 #[test]
+fn a_mail_of_a_webhook_says_which_and_why() {
+    let mail = rendered(&webhook_disabled());
+    assert_eq!(mail.subject, "A webhook was turned off");
+    assert!(mail.text.contains("https://erp.example/a?b=1&c=<2>\n") && mail.text.contains("It answers 410 <Gone>."));
+    assert!(mail.html.contains("b=1&amp;c=&lt;2&gt;") && !mail.html.contains("<Gone>"), "{}", mail.html);
+}
+
+#[test]
 fn a_reminder_shows_the_cart_and_the_way_out() {
     let mail = rendered(&reminder("Ama", 3));
     assert_eq!(mail.subject, "You left something in your cart at AGAPE LOOKS");
@@ -442,4 +482,25 @@ fn a_reminder_shows_the_cart_and_the_way_out() {
     assert!(!all.text.contains("more.\n") && all.text.contains("\nHello,\n"), "{}", all.text);
     assert_eq!(reminder("Ama", 0).unsubscribe_link(), Some("https://agapelooks.example/unsubscribe?token=x-1_"));
     assert_eq!(verify("Ama").unsubscribe_link(), None);
+}
+
+#[test]
+fn mails_of_what_became_of_an_order_say_it_in_both_parts() {
+    for mail in later_mails("Mind the <dog>\nhttps://evil.example") {
+        let Rendered { subject, html, text } = rendered(&mail);
+        assert!(subject.contains("AG-100042") && !subject.contains('\n'), "{subject}");
+        let seen = visible(&html);
+        for part in ["Bonwire kente, handwoven", "Gold / 6 yards", "2"] {
+            assert!(text.contains(part) && seen.contains(part), "{part} is missing in {text}");
+        }
+        assert!(!html.contains("<dog>"), "{html}");
+        let told = matches!(mail, Mail::OrderDelivered { .. });
+        assert_ne!(text.contains("Mind the <dog> https://evil.example"), told, "{text}");
+    }
+    let text = |i: usize| rendered(&later_mails("")[i]).text;
+    for part in ["DHL", "JD-1", "https://www.dhl.com/track?id=JD-1&lang=en", "5 Admiralty Way"] {
+        assert!(text(0).contains(part), "{part} is missing in {}", text(0));
+    }
+    assert!(text(2).contains("You get back ₦103,688.04"), "{}", text(2));
+    assert!(text(3).contains("Nothing was charged"), "{}", text(3));
 }

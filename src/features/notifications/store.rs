@@ -177,6 +177,28 @@ pub async fn export(c: &mut PgConnection, user: UserId, recipient: Option<&str>)
     .await
 }
 
+/// How many copies of a mail about an order were written since then: the first one, and those that were sent again, whose
+/// keys begin with the first one's.
+///
+/// # Errors
+/// The database's.
+pub async fn sent_since(
+    c: &mut PgConnection,
+    order: OrderId,
+    dedupe_key: &str,
+    since: DateTime<Utc>,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "n!" from emails
+           where order_id = $1 and starts_with(dedupe_key, $2) and created_at >= $3"#,
+        order.0,
+        dedupe_key,
+        since,
+    )
+    .fetch_one(c)
+    .await
+}
+
 /// Removes the mails to a person: of the account, to the address where it is proven to be his, about these orders.
 ///
 /// # Errors

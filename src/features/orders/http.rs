@@ -1,63 +1,26 @@
 //! The endpoints of orders.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::model::{Order, OrderView, PaymentMethod, ShippingMethod};
+use super::detail::{self, OrderData};
+use super::model::OrderView;
 use super::store::{self, Which};
 use crate::app::App;
-use crate::features::auth::{self, Caller, Identity, Permission};
-use crate::features::carts::Owner;
-use crate::flows::{cancel, place};
-use crate::platform::address::{Address, UnknownRegion};
-use crate::platform::error::{Error, FieldError, Result};
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, Query, ok};
-use crate::platform::idempotency;
-use crate::platform::ids::{OrderId, ProductId, VariantId};
+use crate::features::auth::{self, Identity, Permission};
+use crate::features::carts::LeftOutReason;
+use crate::flows::{cancel, reorder};
+use crate::limits;
+use crate::platform::error::Result;
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, Query, ok};
+use crate::platform::ids::{OrderId, VariantId};
 use crate::platform::page::PageQuery;
 use crate::platform::text::{Email, Text};
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct OrderData {
-    order: OrderView,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OrdersData {
     orders: Vec<OrderView>,
-}
-
-/// An order to place: from the cart, or, with `items`, without one. Prices are the shop's; a price in the request is
-/// refused.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PlaceOrder {
-    /// Instead of the cart.
-    items: Option<Vec<PlaceOrderItem>>,
-    /// Where a guest's mails go. An account's own address when left out.
-    email: Option<Email>,
-    shipping_address: Address,
-    #[serde(default)]
-    shipping_method: ShippingMethod,
-    #[serde(default)]
-    payment_method: PaymentMethod,
-    #[schema(value_type = Option<String>, max_length = 1000)]
-    notes: Option<Text<0, 1000>>,
-}
-
-/// A line to order.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PlaceOrderItem {
-    /// May be left out for a product with one variant.
-    variant_id: Option<VariantId>,
-    product_id: Option<ProductId>,
-    #[schema(minimum = 1)]
-    quantity: i32,
 }
 
 /// A guest's question.
@@ -69,101 +32,45 @@ pub(super) struct TrackOrder {
     email: Email,
 }
 
+/// A guest's order to give up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct CancelTrackedOrder {
+    #[schema(value_type = String, example = "AGP2026000001H", max_length = 40)]
+    order_number: Text<1, 40>,
+    email: Email,
+    #[schema(value_type = Option<String>, max_length = 500)]
+    reason: Option<Text<0, 500>>,
+}
+
+/// What did not go into the cart.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReorderData {
+    /// Lines of the order of which not all went in.
+    left_out: Vec<LeftOutView>,
+}
+
+/// A line of which not all went into the cart.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LeftOutView {
+    variant_id: VariantId,
+    title: String,
+    variant_name: String,
+    /// Units that were ordered then.
+    wanted: i32,
+    /// Units that were left out.
+    quantity: i32,
+    reason: LeftOutReason,
+}
+
 /// Why an order is given up.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CancelOrder {
     #[schema(value_type = Option<String>, max_length = 500)]
     reason: Option<Text<0, 500>>,
-}
-
-/// Place an order
-///
-/// Sets the stock aside for all lines or for none. Send an `Idempotency-Key`: a repeated request with the same key
-/// and body gets the first answer, and no second order.
-#[utoipa::path(post, path = "/orders", tag = "Orders", security((), ("bearer" = [])), request_body = PlaceOrder,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
-    responses(
-    (status = 201, body = Envelope<OrderData>),
-    (status = 400, body = ErrorEnvelope, description = "A field is wrong, the cart is empty, or a product is not for sale"),
-    (status = 401, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "Something is sold out (each line is named), the cart has changed, or the same key is still running"),
-    (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
-))]
-pub(super) async fn place_order(
-    State(app): State<App>,
-    caller: Caller,
-    owner: Owner,
-    IdempotencyHeader(key): IdempotencyHeader,
-    body: Body<PlaceOrder>,
-) -> Result<Response> {
-    let PlaceOrder { items, email, shipping_address, shipping_method, payment_method, notes } = body.value;
-    let items = items.map(|items| check_items(&app, &items)).transpose()?;
-    let shipping_address = shipping_address.resolve("shippingAddress", UnknownRegion::Keep)?;
-    let email = email.or_else(|| shipping_address.email.clone());
-    if caller.is_none() && email.is_none() {
-        return Err(Error::field("email", "is required for an order without an account"));
-    }
-    let idempotency = key.map(|key| idempotency::Request {
-        // A guest is known by his address, which is in the body: his cart's token may change between two tries.
-        caller: match (&caller, &email) {
-            (Some(identity), _) => identity.user_id.to_string(),
-            (None, email) => format!("guest {}", email.as_ref().map_or("", Email::as_str)),
-        },
-        route: "POST /orders",
-        key,
-        fingerprint: body.fingerprint,
-    });
-    let base = app.config.public_url();
-    let request = place::Request {
-        user: caller.map(|identity| identity.user_id),
-        owner,
-        items,
-        email,
-        address: shipping_address,
-        shipping_method,
-        payment_method,
-        notes: notes.map(Text::into_string).filter(|notes| !notes.is_empty()),
-    };
-    let view =
-        move |order: &Order| serde_json::to_string(&Envelope::of(OrderData { order: OrderView::new(order, &base) }));
-    let answer = place::place(&app, request, idempotency, view).await?;
-    let status =
-        u16::try_from(answer.status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::CREATED);
-    let mut response = (status, [(CONTENT_TYPE, "application/json")], answer.body).into_response();
-    if answer.replayed {
-        response.headers_mut().insert("idempotency-replayed", axum::http::HeaderValue::from_static("true"));
-    }
-    Ok(response)
-}
-
-fn check_items(app: &App, items: &[PlaceOrderItem]) -> Result<Vec<place::Item>> {
-    let mut faults = Vec::new();
-    if items.is_empty() {
-        faults.push(FieldError::new("items", "must have at least one line"));
-    }
-    let max_lines = app.config.orders.max_lines;
-    if items.len() > max_lines {
-        faults.push(FieldError::new("items", format!("must have at most {max_lines} lines")));
-        return Err(Error::Validation(faults));
-    }
-    let max = app.config.cart.max_quantity;
-    for (i, item) in items.iter().enumerate() {
-        if !(1..=max).contains(&item.quantity) {
-            faults.push(FieldError::new(format!("items[{i}].quantity"), format!("must be between 1 and {max}")));
-        }
-        if item.variant_id.is_none() && item.product_id.is_none() {
-            faults.push(FieldError::new(format!("items[{i}].variantId"), "is required"));
-        }
-    }
-    if faults.is_empty() {
-        Ok(items
-            .iter()
-            .map(|item| place::Item { variant: item.variant_id, product: item.product_id, quantity: item.quantity })
-            .collect())
-    } else {
-        Err(Error::Validation(faults))
-    }
 }
 
 /// My orders
@@ -208,34 +115,65 @@ pub(super) async fn get_order(
 
 async fn find(app: &App, which: &Which<'_>) -> Answer<OrderData> {
     let mut connection = app.db.acquire().await?;
-    let order = store::list(&mut connection, which).await?.pop().ok_or(Error::NotFound("The order"))?;
-    let timeline = store::timeline(&mut connection, order.id).await?;
-    Ok(ok(OrderData { order: OrderView::new(&order, &app.config.public_url()).with_timeline(timeline) }))
+    let order = detail::find(&mut connection, which, &app.config.public_url()).await?;
+    Ok(ok(OrderData { order }))
+}
+
+/// Counts a guest's tries of an address, so that nobody finds out its orders by trying numbers.
+async fn check_guest(app: &App, email: &Email) -> Result<()> {
+    limits::check_account(app, &format!("orders of {email}")).await
 }
 
 /// Find an order without an account
 ///
-/// By its number and the e-mail address it was placed with.
+/// By its number and the e-mail address it was placed with. Tries are counted by the address.
 #[utoipa::path(post, path = "/orders/track", tag = "Orders", security(()), request_body = TrackOrder, responses(
     (status = 200, body = Envelope<OrderData>),
     (status = 400, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope, description = "No order has this number and address"),
+    (status = 429, body = ErrorEnvelope),
 ))]
 pub(super) async fn track_order(State(app): State<App>, body: Body<TrackOrder>) -> Answer<OrderData> {
+    check_guest(&app, &body.value.email).await?;
     let number = body.value.order_number.as_str().to_uppercase();
     let which = Which { number: Some(&number), email: Some(body.value.email.as_str()), limit: 1, ..Which::default() };
     find(&app, &which).await
 }
 
+/// Cancel an order without an account
+///
+/// A guest's own, by its number and address, while it is unpaid. Its stock is free again. Tries are counted by the address.
+#[utoipa::path(post, path = "/orders/track/cancel", tag = "Orders", security(()), request_body = CancelTrackedOrder,
+    responses(
+    (status = 200, body = Envelope<OrderData>),
+    (status = 400, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope, description = "No guest's order has this number and address"),
+    (status = 409, body = ErrorEnvelope, description = "It is paid, or cancelled already"),
+    (status = 429, body = ErrorEnvelope),
+))]
+pub(super) async fn cancel_tracked_order(State(app): State<App>, body: Body<CancelTrackedOrder>) -> Answer<OrderData> {
+    let CancelTrackedOrder { order_number, email, reason } = body.value;
+    check_guest(&app, &email).await?;
+    let number = order_number.as_str().to_uppercase();
+    let reason = given(reason);
+    cancel::by_guest(&app, &number, email.as_str(), reason.as_deref()).await?;
+    find(&app, &Which { number: Some(&number), email: Some(email.as_str()), limit: 1, ..Which::default() }).await
+}
+
+fn given<const MAX: usize>(text: Option<Text<0, MAX>>) -> Option<String> {
+    text.map(Text::into_string).filter(|text| !text.is_empty())
+}
+
 /// Cancel an order
 ///
-/// One's own, while it is unpaid. Its stock is free again.
+/// One's own: while it is unpaid, and, if the shop allows it, while it is paid and nobody has begun to pack it. Its stock is
+/// free again, and what was paid goes back.
 #[utoipa::path(post, path = "/orders/{order}/cancel", tag = "Orders", security(("bearer" = [])),
     params(("order" = OrderId, Path)), request_body = CancelOrder, responses(
     (status = 200, body = Envelope<OrderData>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "It is paid, or cancelled already"),
+    (status = 409, body = ErrorEnvelope, description = "It is too late, or it is cancelled already"),
 ))]
 pub(super) async fn cancel_order(
     State(app): State<App>,
@@ -243,8 +181,39 @@ pub(super) async fn cancel_order(
     PathId(id): PathId<OrderId>,
     body: Body<CancelOrder>,
 ) -> Answer<OrderData> {
-    let reason = body.value.reason.map(Text::into_string).filter(|reason| !reason.is_empty());
-    cancel::cancel_unpaid(&app, id, identity.user_id, reason.as_deref()).await?;
+    let reason = given(body.value.reason);
+    cancel::by_customer(&app, id, identity.user_id, reason.as_deref()).await?;
     let which = Which { id: Some(id), user_id: Some(identity.user_id), limit: 1, ..Which::default() };
     find(&app, &which).await
+}
+
+/// Order again
+///
+/// Puts what can be bought of one's own order into one's cart, beside what is there. What was left out is told with its reason.
+#[utoipa::path(post, path = "/orders/{order}/reorder", tag = "Orders", security(("bearer" = [])),
+    params(("order" = OrderId, Path)), responses(
+    (status = 200, body = Envelope<ReorderData>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+))]
+pub(super) async fn reorder(
+    State(app): State<App>,
+    identity: Identity,
+    PathId(id): PathId<OrderId>,
+) -> Answer<ReorderData> {
+    let left_out = reorder::reorder(&app, id, identity.user_id).await?;
+    let left_out: Vec<_> = left_out
+        .into_iter()
+        .map(|(item, left)| LeftOutView {
+            variant_id: item.variant_id,
+            title: item.title,
+            variant_name: item.variant_name,
+            wanted: item.quantity,
+            quantity: left.quantity,
+            reason: left.reason,
+        })
+        .collect();
+    let message =
+        if left_out.is_empty() { "All of it is in your cart." } else { "Your cart has what can be bought of it." };
+    Ok(ok(ReorderData { left_out }).say(message))
 }

@@ -1,8 +1,18 @@
 //! Orders: what they are, how they are read, and which moves their status may make. Placing, paying and closing them
 //! joins several domains and lives in `crate::flows`.
 
+mod admin_http;
+mod detail;
+mod fulfilment;
+mod fulfilments_http;
 mod http;
+mod list_http;
 mod model;
+mod place_http;
+mod returns;
+mod returns_http;
+mod staff_service;
+mod status;
 mod store;
 
 use serde_json::Value;
@@ -14,11 +24,18 @@ use crate::app::App;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{OrderId, UserId};
 
-pub use model::{Event, Order, OrderItem, Patience, PaymentMethod, ShippingMethod, Status};
-pub use store::{
-    LockedOrder, Move, buyers, find, has_ordered_since, is_erased, keep_for_review, lock, lock_of_person, move_status,
-    overdue, pseudonymise, record_event, sold_since,
+pub use detail::{OrderData, StaffOrderData, StaffOrderView, caller_about, detail, lock_version, staff_detail, state};
+pub use fulfilment::{Carrier, Fulfilment, FulfilmentState, ParcelItem, ParcelStatus, Units};
+pub use model::{Event, Order, OrderItem, OrderTax, Patience, PaymentMethod};
+pub use returns::{Return, ReturnReason, ReturnStatus};
+pub use status::{Actor, MOVES, Status};
+pub use store::fulfilments::{
+    NewParcel, ParcelChange, arrived_at, change_parcel, follow_parcels, pack, parcels, units, unpack_all,
 };
+pub use store::moves::{Move, last_words, move_status, record_event};
+pub use store::people::{buyers, has_ordered_since, lock_of_person, pseudonymise, sold_since};
+pub use store::returns::{NewReturnItem, move_return, note_restocked, request_return, returns};
+pub use store::{LockedOrder, find, is_erased, keep_for_review, lock, lock_of_guest, overdue};
 
 /// The orders of a person as the API shows them, with their timelines, for him to take away. At most 10,000.
 ///
@@ -37,8 +54,7 @@ pub async fn export(
         orders.extend(store::list(c, &store::Which { guest, limit: 10_000, ..store::Which::default() }).await?);
     }
     for order in orders {
-        let timeline = store::timeline(c, order.id).await?;
-        let view = model::OrderView::new(&order, base).with_timeline(timeline);
+        let view = detail::view(c, &order, base, false).await?;
         all.push((order.id, serde_json::to_value(view).map_err(Error::internal)?));
     }
     Ok(all)
@@ -47,8 +63,25 @@ pub async fn export(
 /// The routes under `/api/v1`.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(http::list_orders, http::place_order))
+        .routes(routes!(http::list_orders, place_http::place_order))
+        .routes(routes!(place_http::quote_order))
         .routes(routes!(http::track_order))
+        .routes(routes!(http::cancel_tracked_order))
         .routes(routes!(http::get_order))
         .routes(routes!(http::cancel_order))
+        .routes(routes!(http::reorder))
+        .routes(routes!(returns_http::request_return))
+        .routes(routes!(returns_http::withdraw_return))
+        .routes(routes!(list_http::list_all_orders))
+        .routes(routes!(admin_http::get_any_order))
+        .routes(routes!(admin_http::set_order_status))
+        .routes(routes!(admin_http::add_order_note))
+        .routes(routes!(admin_http::cancel_any_order))
+        .routes(routes!(admin_http::resend_order_mail))
+        .routes(routes!(list_http::export_orders))
+        .routes(routes!(fulfilments_http::set_order_tracking))
+        .routes(routes!(fulfilments_http::create_fulfilment))
+        .routes(routes!(fulfilments_http::update_fulfilment))
+        .routes(routes!(returns_http::create_return))
+        .routes(routes!(returns_http::update_return))
 }

@@ -4,128 +4,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::fulfilment::{Fulfilment, FulfilmentState, FulfilmentView};
+use super::returns::{Return, ReturnView};
+use super::status::{Actor, Status};
 use crate::platform::address::Address;
 use crate::platform::config::Orders;
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CartId, OrderId, OrderItemId, ProductId, UserId, VariantId};
 use crate::platform::money::Amount;
-
-/// Where an order stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Status {
-    /// Not complete yet.
-    Pending,
-    /// Stock is set aside and the shop waits for the money.
-    PendingPayment,
-    /// A payment was tried and refused; another may follow.
-    PaymentFailed,
-    /// The money is here.
-    Paid,
-    /// Being packed.
-    Processing,
-    /// On its way.
-    Shipped,
-    /// Arrived.
-    Delivered,
-    /// Given up, by the shopper, the staff or the clock.
-    Cancelled,
-    /// A part of the money went back.
-    PartiallyRefunded,
-    /// All money went back.
-    Refunded,
-    /// The shopper wants to send goods back.
-    ReturnRequested,
-    /// Goods came back.
-    Returned,
-}
-
-impl Status {
-    /// Every status.
-    pub const ALL: [Self; 12] = [
-        Self::Pending,
-        Self::PendingPayment,
-        Self::PaymentFailed,
-        Self::Paid,
-        Self::Processing,
-        Self::Shipped,
-        Self::Delivered,
-        Self::Cancelled,
-        Self::PartiallyRefunded,
-        Self::Refunded,
-        Self::ReturnRequested,
-        Self::Returned,
-    ];
-
-    /// The moves that an order may make: the whole table.
-    pub fn may_become(self, next: Self) -> bool {
-        use Status::*;
-        match self {
-            Pending => matches!(next, PendingPayment | Cancelled),
-            PendingPayment => matches!(next, Paid | PaymentFailed | Cancelled),
-            PaymentFailed => matches!(next, PendingPayment | Paid | Cancelled),
-            // Money that arrives after the order was given up revives it, if its goods are still there.
-            Cancelled => matches!(next, Paid),
-            Paid => matches!(next, Processing | Shipped | PartiallyRefunded | Refunded | Cancelled),
-            Processing => matches!(next, Shipped | PartiallyRefunded | Refunded | Cancelled),
-            Shipped => matches!(next, Delivered | ReturnRequested | PartiallyRefunded | Refunded),
-            Delivered => matches!(next, ReturnRequested | PartiallyRefunded | Refunded),
-            ReturnRequested => matches!(next, Returned | Delivered),
-            Returned => matches!(next, PartiallyRefunded | Refunded),
-            PartiallyRefunded => matches!(next, Processing | Shipped | Delivered | ReturnRequested | Refunded),
-            Refunded => false,
-        }
-    }
-
-    /// Whether the shop still waits for money.
-    pub fn awaits_payment(self) -> bool {
-        matches!(self, Self::Pending | Self::PendingPayment | Self::PaymentFailed)
-    }
-
-    /// The name, as stored and sent.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::PendingPayment => "pending_payment",
-            Self::PaymentFailed => "payment_failed",
-            Self::Paid => "paid",
-            Self::Processing => "processing",
-            Self::Shipped => "shipped",
-            Self::Delivered => "delivered",
-            Self::Cancelled => "cancelled",
-            Self::PartiallyRefunded => "partially_refunded",
-            Self::Refunded => "refunded",
-            Self::ReturnRequested => "return_requested",
-            Self::Returned => "returned",
-        }
-    }
-}
-
-/// How the goods travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum ShippingMethod {
-    /// 5 to 7 days.
-    #[default]
-    Standard,
-    /// 2 to 3 days.
-    Express,
-    /// 1 day.
-    Overnight,
-}
-
-impl ShippingMethod {
-    /// The method in words.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Standard => "Standard (5–7 days)",
-            Self::Express => "Express (2–3 days)",
-            Self::Overnight => "Overnight (1 day)",
-        }
-    }
-}
 
 /// How the shopper pays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
@@ -183,12 +69,18 @@ pub struct Order {
     pub discount_minor: i64,
     pub shipping_minor: i64,
     pub tax_minor: i64,
+    pub tax_included_minor: i64,
+    pub taxes: Vec<OrderTax>,
     pub total_minor: i64,
+    pub coupon_code: Option<String>,
     pub shipping_address: serde_json::Value,
-    pub shipping_method: ShippingMethod,
+    pub shipping_method: String,
+    pub shipping_name: Option<String>,
     pub payment_method: PaymentMethod,
     pub notes: Option<String>,
     pub tracking_number: Option<String>,
+    pub fulfilment_status: FulfilmentState,
+    pub version: i32,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub paid_at: Option<DateTime<Utc>>,
@@ -210,7 +102,36 @@ pub struct OrderItem {
     pub unit_price_minor: i64,
     pub quantity: i32,
     pub total_minor: i64,
+    pub discount_minor: i64,
     pub tax_minor: i64,
+    pub tax_included_minor: i64,
+    #[serde(default)]
+    pub fulfilled_quantity: i32,
+    #[serde(default)]
+    pub shipped_quantity: i32,
+    #[serde(default)]
+    pub returned_quantity: i32,
+}
+
+impl Order {
+    /// The way of shipping in words.
+    pub fn shipping_label(&self) -> &str {
+        self.shipping_name.as_deref().unwrap_or(&self.shipping_method)
+    }
+}
+
+/// A component of an order's tax, as it was when the order was placed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderTax {
+    /// As the order and the invoice show it.
+    pub name: String,
+    /// 750 is 7.5 %.
+    pub rate_basis_points: u32,
+    /// Whether it is within the prices; else it is on top.
+    pub included: bool,
+    /// In minor units, with its part on the carriage.
+    pub amount_minor: i64,
 }
 
 /// An entry of the order's timeline.
@@ -223,10 +144,16 @@ pub struct Event {
     pub from: Option<Status>,
     /// The status after, where it changed.
     pub to: Option<Status>,
-    /// `customer`, `staff`, `system` or `provider`.
-    pub actor: String,
+    /// Who made it happen.
+    pub actor: Actor,
     /// More words.
     pub note: Option<String>,
+    /// The account of whoever made it happen; for staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<UserId>,
+    /// Whether the words are for the staff only; for staff only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal: Option<bool>,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -234,7 +161,7 @@ pub struct Event {
 /// An order as its buyer and the staff see it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct OrderView {
+pub struct OrderView {
     id: OrderId,
     #[schema(example = "AGP2026000001H")]
     order_number: String,
@@ -244,16 +171,30 @@ pub(super) struct OrderView {
     items: Vec<OrderItemView>,
     #[schema(value_type = Address)]
     shipping_address: serde_json::Value,
-    shipping_method: ShippingMethod,
+    /// The code of the way of shipping.
+    #[schema(example = "standard")]
+    shipping_method: String,
+    /// Its name.
+    #[schema(example = "Standard (5–7 days)")]
+    shipping_name: String,
     payment_method: PaymentMethod,
     currency: String,
     subtotal: Amount,
     discount: Amount,
+    #[schema(example = "WELCOME10")]
+    coupon_code: Option<String>,
     shipping: Amount,
+    /// On top of the prices: `subtotal - discount + shipping + tax = total`.
     tax: Amount,
+    /// Within the prices.
+    tax_included: Amount,
+    /// Each component of the tax.
+    taxes: Vec<OrderTaxView>,
     total: Amount,
     notes: Option<String>,
+    /// Of the parcel that was packed last.
     tracking_number: Option<String>,
+    fulfilment_status: FulfilmentState,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     paid_at: Option<DateTime<Utc>>,
@@ -262,6 +203,12 @@ pub(super) struct OrderView {
     /// What has happened so far; on a single order only.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<Event>>,
+    /// Its parcels; on a single order only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fulfilments: Option<Vec<FulfilmentView>>,
+    /// What is sent back; on a single order only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    returns: Option<Vec<ReturnView>>,
 }
 
 /// Whether the money is here.
@@ -288,9 +235,46 @@ pub(super) struct OrderItemView {
     variant_name: String,
     image: Option<String>,
     quantity: i32,
+    /// Units that have left the house.
+    shipped: i32,
+    /// Units that are sent back, or are to be.
+    returned: i32,
     /// What one unit cost.
     price: Amount,
+    /// Of all units, before discount and tax.
     total: Amount,
+    /// The line's part of the order's discount.
+    discount: Amount,
+    /// The line's taxes on top of its price.
+    tax: Amount,
+    /// The line's taxes within its price.
+    tax_included: Amount,
+}
+
+/// A component of the tax.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OrderTaxView {
+    #[schema(example = "VAT")]
+    name: String,
+    /// 750 is 7.5 %.
+    #[schema(example = 750)]
+    rate_basis_points: u32,
+    /// Whether it is within the prices; else it is on top.
+    included: bool,
+    amount: Amount,
+}
+
+impl OrderTaxView {
+    pub(super) fn new(tax: &OrderTax) -> Self {
+        let OrderTax { name, rate_basis_points, included, amount_minor } = tax;
+        Self {
+            name: name.clone(),
+            rate_basis_points: *rate_basis_points,
+            included: *included,
+            amount: Amount(*amount_minor),
+        }
+    }
 }
 
 impl OrderView {
@@ -318,54 +302,46 @@ impl OrderView {
                     variant_name: item.variant_name.clone(),
                     image: item.image_url.as_ref().map(|url| absolute_url(url, base)),
                     quantity: item.quantity,
+                    shipped: item.shipped_quantity,
+                    returned: item.returned_quantity,
                     price: Amount(item.unit_price_minor),
                     total: Amount(item.total_minor),
+                    discount: Amount(item.discount_minor),
+                    tax: Amount(item.tax_minor),
+                    tax_included: Amount(item.tax_included_minor),
                 })
                 .collect(),
             shipping_address: order.shipping_address.clone(),
-            shipping_method: order.shipping_method,
+            shipping_method: order.shipping_method.clone(),
+            shipping_name: order.shipping_label().to_owned(),
             payment_method: order.payment_method,
             currency: order.currency.clone(),
             subtotal: Amount(order.subtotal_minor),
             discount: Amount(order.discount_minor),
+            coupon_code: order.coupon_code.clone(),
             shipping: Amount(order.shipping_minor),
             tax: Amount(order.tax_minor),
+            tax_included: Amount(order.tax_included_minor),
+            taxes: order.taxes.iter().map(OrderTaxView::new).collect(),
             total: Amount(order.total_minor),
             notes: order.notes.clone(),
             tracking_number: order.tracking_number.clone(),
+            fulfilment_status: order.fulfilment_status,
             created_at: order.placed_at,
             updated_at: order.updated_at,
             paid_at: order.paid_at,
             expires_at: order.expires_at,
             timeline: None,
+            fulfilments: None,
+            returns: None,
         }
     }
 
-    pub(super) fn with_timeline(mut self, timeline: Vec<Event>) -> Self {
+    /// With what has become of it.
+    pub(super) fn with(mut self, timeline: Vec<Event>, parcels: Vec<Fulfilment>, returns: Vec<Return>) -> Self {
         self.timeline = Some(timeline);
+        self.fulfilments = Some(parcels.into_iter().map(FulfilmentView::from).collect());
+        self.returns = Some(returns.into_iter().map(ReturnView::from).collect());
         self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_finished_order_does_not_come_back() {
-        for next in Status::ALL {
-            assert!(!Status::Refunded.may_become(next));
-            assert!(!next.may_become(next), "{next:?} to itself");
-        }
-        assert!(!Status::Paid.may_become(Status::PendingPayment));
-        assert!(!Status::Cancelled.may_become(Status::PendingPayment));
-        assert!(!Status::Delivered.may_become(Status::Cancelled));
-    }
-
-    #[test]
-    fn every_status_is_stored_by_its_wire_name() {
-        for status in Status::ALL {
-            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
-        }
     }
 }

@@ -1,13 +1,21 @@
-//! SQL of orders, their lines and their timeline.
+//! SQL of orders and their lines.
+
+pub(super) mod fulfilments;
+pub(super) mod moves;
+pub(super) mod people;
+pub(super) mod returns;
+pub(super) mod staff;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use uuid::Uuid;
 
-use super::model::{Event, Order, OrderItem, PaymentMethod, ShippingMethod, Status};
-use crate::platform::db::begin_erasing;
-use crate::platform::ids::{CartId, OrderId, ProductId, UserId};
+use super::fulfilment::FulfilmentState;
+use super::model::{Order, OrderItem, OrderTax, PaymentMethod};
+use super::status::Status;
+use crate::platform::ids::{CartId, OrderId, UserId};
 
 /// An order with its lines, as one row.
 struct Row {
@@ -22,12 +30,18 @@ struct Row {
     discount_minor: i64,
     shipping_minor: i64,
     tax_minor: i64,
+    tax_included_minor: i64,
+    taxes: Json<Vec<OrderTax>>,
     total_minor: i64,
+    coupon_code: Option<String>,
     shipping_address: Value,
-    shipping_method: ShippingMethod,
+    shipping_method: String,
+    shipping_name: Option<String>,
     payment_method: PaymentMethod,
     notes: Option<String>,
     tracking_number: Option<String>,
+    fulfilment_status: FulfilmentState,
+    version: i32,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     paid_at: Option<DateTime<Utc>>,
@@ -49,12 +63,18 @@ impl From<Row> for Order {
             discount_minor: row.discount_minor,
             shipping_minor: row.shipping_minor,
             tax_minor: row.tax_minor,
+            tax_included_minor: row.tax_included_minor,
+            taxes: row.taxes.0,
             total_minor: row.total_minor,
+            coupon_code: row.coupon_code,
             shipping_address: row.shipping_address,
             shipping_method: row.shipping_method,
+            shipping_name: row.shipping_name,
             payment_method: row.payment_method,
             notes: row.notes,
             tracking_number: row.tracking_number,
+            fulfilment_status: row.fulfilment_status,
+            version: row.version,
             placed_at: row.placed_at,
             updated_at: row.updated_at,
             paid_at: row.paid_at,
@@ -68,6 +88,8 @@ impl From<Row> for Order {
 #[derive(Debug, Default)]
 pub(super) struct Which<'a> {
     pub id: Option<OrderId>,
+    /// Any of these.
+    pub ids: Option<Vec<Uuid>>,
     pub user_id: Option<UserId>,
     /// With `email`.
     pub number: Option<&'a str>,
@@ -83,9 +105,10 @@ pub(super) async fn list(c: &mut PgConnection, which: &Which<'_>) -> sqlx::Resul
         Row,
         r#"select o.id as "id: OrderId", o.number, o.user_id as "user_id: UserId", o.cart_id as "cart_id: CartId",
                   o.email, o.status as "status: Status", o.currency, o.subtotal_minor, o.discount_minor,
-                  o.shipping_minor, o.tax_minor, o.total_minor, o.shipping_address,
-                  o.shipping_method as "shipping_method: ShippingMethod",
-                  o.payment_method as "payment_method: PaymentMethod", o.notes, o.tracking_number, o.placed_at,
+                  o.shipping_minor, o.tax_minor, o.tax_included_minor, o.taxes as "taxes: Json<Vec<OrderTax>>",
+                  o.total_minor, o.coupon_code, o.shipping_address, o.shipping_method, o.shipping_name,
+                  o.payment_method as "payment_method: PaymentMethod", o.notes, o.tracking_number,
+                  o.fulfilment_status as "fulfilment_status: FulfilmentState", o.version, o.placed_at,
                   o.updated_at, o.paid_at, o.expires_at,
                   (select coalesce(jsonb_agg(to_jsonb(i) order by i.position), '[]') from order_items i
                    where i.order_id = o.id) as "items!: Json<Vec<OrderItem>>"
@@ -93,6 +116,7 @@ pub(super) async fn list(c: &mut PgConnection, which: &Which<'_>) -> sqlx::Resul
            where ($1::uuid is null or o.id = $1) and ($2::uuid is null or o.user_id = $2)
              and ($3::text is null or (o.number = $3 and o.email = $4))
              and ($7::text is null or (o.user_id is null and o.email = $7))
+             and ($8::uuid[] is null or o.id = any($8))
            order by o.placed_at desc, o.id desc limit $5 offset $6"#,
         which.id.map(|id| id.0),
         which.user_id.map(|id| id.0),
@@ -101,6 +125,7 @@ pub(super) async fn list(c: &mut PgConnection, which: &Which<'_>) -> sqlx::Resul
         which.limit,
         which.offset,
         which.guest,
+        which.ids.as_deref(),
     )
     .fetch_all(c)
     .await?;
@@ -118,18 +143,6 @@ pub(super) async fn count_of_user(c: &mut PgConnection, user: UserId) -> sqlx::R
 pub async fn find(c: &mut PgConnection, id: OrderId) -> sqlx::Result<Option<Order>> {
     let which = Which { id: Some(id), limit: 1, ..Which::default() };
     Ok(list(c, &which).await?.pop())
-}
-
-pub(super) async fn timeline(c: &mut PgConnection, id: OrderId) -> sqlx::Result<Vec<Event>> {
-    sqlx::query_as!(
-        Event,
-        r#"select type as "type!", from_status as "from: Status", to_status as "to: Status",
-                  actor_type as "actor!", note, at
-           from order_events where order_id = $1 order by id limit 1000"#,
-        id.0,
-    )
-    .fetch_all(c)
-    .await
 }
 
 /// An order, locked until the transaction ends.
@@ -153,6 +166,8 @@ pub struct LockedOrder {
     pub total_minor: i64,
     /// When it is given up.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Counts its changes.
+    pub version: i32,
 }
 
 impl LockedOrder {
@@ -162,7 +177,7 @@ impl LockedOrder {
     }
 }
 
-/// Whether an order's address is one that [`pseudonymise`] gave it.
+/// Whether an order's address is one that [`people::pseudonymise`] gave it.
 pub fn is_erased(email: &str) -> bool {
     email.ends_with("@erased.invalid")
 }
@@ -175,7 +190,7 @@ pub async fn lock(c: &mut PgConnection, id: OrderId) -> sqlx::Result<Option<Lock
     sqlx::query_as!(
         LockedOrder,
         r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
-                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at
+                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at, version
            from orders where id = $1 for update"#,
         id.0,
     )
@@ -183,86 +198,21 @@ pub async fn lock(c: &mut PgConnection, id: OrderId) -> sqlx::Result<Option<Lock
     .await
 }
 
-/// A change of an order's status.
-#[derive(Debug)]
-pub struct Move<'a> {
-    /// The status it must have.
-    pub from: Status,
-    /// The status it gets.
-    pub to: Status,
-    /// The name of the event.
-    pub event: &'a str,
-    /// `customer`, `staff`, `system` or `provider`.
-    pub actor: &'a str,
-    /// The account of a customer or member of the staff.
-    pub actor_id: Option<UserId>,
-    /// More words.
-    pub note: Option<&'a str>,
-    /// Money that came with it, in minor units.
-    pub paid_minor: Option<i64>,
-}
-
-/// Moves an order and writes its timeline. False when the table forbids the move or the order has another status.
+/// Locks a guest's order, which he knows by its number and his address.
 ///
 /// # Errors
 /// The database's.
-pub async fn move_status(
-    c: &mut PgConnection,
-    id: OrderId,
-    change: &Move<'_>,
-    now: DateTime<Utc>,
-) -> sqlx::Result<bool> {
-    if !change.from.may_become(change.to) {
-        return Ok(false);
-    }
-    let moved = sqlx::query!(
-        "with moved as (
-           update orders
-           set status = $3, updated_at = $4, paid_minor = paid_minor + coalesce($5::bigint, 0),
-               paid_at = case when $5::bigint is null then paid_at else coalesce(paid_at, $4) end,
-               expires_at = case when $6 then expires_at else null end
-           where id = $1 and status = $2 returning id)
-         insert into order_events (order_id, type, from_status, to_status, actor_type, actor_id, note, at)
-         select id, $7, $2, $3, $8, $9, $10, $4 from moved",
-        id.0,
-        change.from as Status,
-        change.to as Status,
-        now,
-        change.paid_minor,
-        change.to.awaits_payment(),
-        change.event,
-        change.actor,
-        change.actor_id.map(|id| id.0),
-        change.note,
+pub async fn lock_of_guest(c: &mut PgConnection, number: &str, email: &str) -> sqlx::Result<Option<LockedOrder>> {
+    sqlx::query_as!(
+        LockedOrder,
+        r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
+                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at, version
+           from orders where number = $1 and email = $2 and user_id is null for update"#,
+        number,
+        email,
     )
-    .execute(c)
-    .await?;
-    Ok(moved.rows_affected() == 1)
-}
-
-/// Writes an event that changes no status.
-///
-/// # Errors
-/// The database's.
-pub async fn record_event(
-    c: &mut PgConnection,
-    id: OrderId,
-    event: &str,
-    actor: &str,
-    note: Option<&str>,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into order_events (order_id, type, actor_type, note, at) values ($1, $2, $3, $4, $5)",
-        id.0,
-        event,
-        actor,
-        note,
-        now,
-    )
-    .execute(c)
-    .await?;
-    Ok(())
+    .fetch_optional(c)
+    .await
 }
 
 /// Takes the end away from an unpaid order, so that it waits for the staff.
@@ -285,100 +235,5 @@ pub async fn overdue(c: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> sq
         limit,
     )
     .fetch_all(c)
-    .await
-}
-
-/// The orders of a person: of the account, and those placed under `guest` without one. Locked, in one order.
-///
-/// # Errors
-/// The database's.
-pub async fn lock_of_person(c: &mut PgConnection, user: UserId, guest: Option<&str>) -> sqlx::Result<Vec<LockedOrder>> {
-    sqlx::query_as!(
-        LockedOrder,
-        r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
-                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at
-           from orders where user_id = $1 or (user_id is null and email = $2) order by id for update"#,
-        user.0,
-        guest,
-    )
-    .fetch_all(c)
-    .await
-}
-
-/// Takes the person out of orders that are over. What was bought, for how much, and to which country and region it went
-/// stays: books and tax want it. The new address is random, as a known one would open the order to whoever knows its number.
-///
-/// # Errors
-/// The database's.
-pub async fn pseudonymise(c: &mut PgConnection, ids: &[OrderId], now: DateTime<Utc>) -> sqlx::Result<()> {
-    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
-    sqlx::query!(
-        r#"update orders
-           set email = 'erased-' || gen_random_uuid() || '@erased.invalid', notes = null, tracking_number = null,
-               shipping_address = jsonb_build_object('firstName', 'Erased', 'lastName', '', 'phone', '',
-                 'addressLine1', '', 'city', '', 'region', shipping_address->'region',
-                 'country', shipping_address->'country'),
-               updated_at = $2
-           where id = any($1)"#,
-        &ids,
-        now,
-    )
-    .execute(&mut *c)
-    .await?;
-    begin_erasing(c).await?;
-    sqlx::query!("update order_events set note = null where order_id = any($1) and note is not null", &ids)
-        .execute(c)
-        .await?;
-    Ok(())
-}
-
-/// Which of these accounts, and of these addresses without an account, have orders.
-///
-/// # Errors
-/// The database's.
-pub async fn buyers(
-    c: &mut PgConnection,
-    users: &[UserId],
-    emails: &[String],
-) -> sqlx::Result<(Vec<UserId>, Vec<String>)> {
-    let users: Vec<uuid::Uuid> = users.iter().map(|id| id.0).collect();
-    let accounts =
-        sqlx::query_scalar!(r#"select distinct user_id as "id!: UserId" from orders where user_id = any($1)"#, &users)
-            .fetch_all(&mut *c)
-            .await?;
-    let guests =
-        sqlx::query_scalar!("select distinct email from orders where user_id is null and email = any($1)", emails)
-            .fetch_all(c)
-            .await?;
-    Ok((accounts, guests))
-}
-
-/// Units of each product in paid orders that were placed since then.
-///
-/// # Errors
-/// The database's.
-pub async fn sold_since(c: &mut PgConnection, since: DateTime<Utc>) -> sqlx::Result<Vec<(ProductId, i64)>> {
-    let sold = sqlx::query!(
-        r#"select i.product_id as "id: ProductId", sum(i.quantity)::bigint as "units!"
-           from orders o join order_items i on i.order_id = o.id
-           where o.placed_at >= $1 and o.paid_at is not null group by i.product_id"#,
-        since,
-    )
-    .fetch_all(c)
-    .await?;
-    Ok(sold.into_iter().map(|row| (row.id, row.units)).collect())
-}
-
-/// Whether an account has placed an order since then.
-///
-/// # Errors
-/// The database's.
-pub async fn has_ordered_since(c: &mut PgConnection, user: UserId, since: DateTime<Utc>) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"select exists (select from orders where user_id = $1 and placed_at >= $2) as "has!""#,
-        user.0,
-        since,
-    )
-    .fetch_one(c)
     .await
 }

@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub use model::{Payment, PaymentStatus, Proof};
+pub use model::{OrderPayment, Payment, PaymentStatus, Proof};
 pub use store::{
     NewPayment, abandon_open, create, erase_answers, export, fail, find_by_order_open, find_by_reference,
-    find_successful, flag, flagged_of, has_success, lock, open, succeed,
+    find_successful, flag, flagged_of, has_success, lock, of_order, open, request_refunds, succeed,
 };
 
 /// The routes under `/api/v1`.

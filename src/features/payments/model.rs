@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::platform::ids::{OrderId, PaymentId, UserId};
+use crate::platform::money::Amount;
 
 /// Where a payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
@@ -58,6 +59,47 @@ pub struct Payment {
     pub paid_at: Option<DateTime<Utc>>,
     /// Why it is flagged.
     pub flag_reason: Option<String>,
+}
+
+/// A payment as staff see it beside its order.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderPayment {
+    /// The attempt.
+    pub id: PaymentId,
+    /// Our name for the attempt at the provider.
+    pub reference: String,
+    /// Where it stands.
+    pub status: PaymentStatus,
+    /// What is to be paid.
+    pub amount: Amount,
+    /// What came.
+    pub paid: Amount,
+    /// What goes back, or went.
+    pub refunded: Amount,
+    /// Why it is flagged.
+    pub flag_reason: Option<String>,
+    /// When it was begun.
+    pub created_at: DateTime<Utc>,
+    /// When the money came.
+    pub paid_at: Option<DateTime<Utc>>,
+    /// What goes back of it.
+    #[schema(value_type = Vec<OrderRefund>)]
+    pub refunds: sqlx::types::Json<Vec<OrderRefund>>,
+}
+
+/// Money that goes back.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderRefund {
+    /// `pending` until the provider has been told, then `processing`, `processed`, `failed` or `needs_attention`.
+    pub status: String,
+    /// How much.
+    pub amount: Amount,
+    /// Why.
+    pub reason: Option<String>,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
 }
 
 /// What the provider says about money that came.

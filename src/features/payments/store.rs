@@ -3,9 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
 
-use super::model::{Payment, PaymentStatus, Proof};
+use super::model::{OrderPayment, OrderRefund, Payment, PaymentStatus, Proof};
 use crate::platform::ids::{OrderId, PaymentId, UserId};
+use crate::platform::money::Amount;
 
 /// An attempt to store.
 #[derive(Debug)]
@@ -227,12 +230,56 @@ pub async fn abandon_open(c: &mut PgConnection, order: OrderId, now: DateTime<Ut
     Ok(())
 }
 
+/// Asks for all money back that came for an order and does not go back yet, whether it fitted the order or not: a refund
+/// for each payment, to be sent to the provider. Gives the sum in minor units. A second call finds nothing left.
+///
+/// # Errors
+/// The database's.
+pub async fn request_refunds(
+    c: &mut PgConnection,
+    order: OrderId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<i64> {
+    let amounts = sqlx::query_scalar!(
+        "insert into refunds (id, payment_id, amount_minor, status, reason, created_at, updated_at)
+         select gen_random_uuid(), id, paid_minor - refunded_minor, 'pending', $2, $3, $3 from payments
+         where order_id = $1 and status in ('success', 'flagged') and paid_minor > refunded_minor
+         returning amount_minor",
+        order.0,
+        reason,
+        now,
+    )
+    .fetch_all(c)
+    .await?;
+    Ok(amounts.into_iter().sum())
+}
+
+/// The payments of an order with what goes back of each, the oldest first, at most 100.
+///
+/// # Errors
+/// The database's.
+pub async fn of_order(c: &mut PgConnection, order: OrderId) -> sqlx::Result<Vec<OrderPayment>> {
+    sqlx::query_as!(
+        OrderPayment,
+        r#"select id as "id: PaymentId", reference, status as "status: PaymentStatus", amount_minor as "amount: Amount",
+                  paid_minor as "paid: Amount", refunded_minor as "refunded: Amount", flag_reason, created_at, paid_at,
+                  (select coalesce(jsonb_agg(jsonb_build_object('status', r.status, 'amount', r.amount_minor / 100.0,
+                     'reason', r.reason, 'createdAt', r.created_at) order by r.created_at, r.id), '[]')
+                   from refunds r where r.payment_id = p.id) as "refunds!: Json<Vec<OrderRefund>>"
+           from payments p where order_id = $1 order by created_at, id limit 100"#,
+        order.0,
+    )
+    .fetch_all(c)
+    .await
+}
+
 /// The attempts to pay these orders, for the buyer to take away.
 ///
 /// # Errors
 /// The database's.
 pub async fn export(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Value> {
-    let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
+    let orders: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
     sqlx::query_scalar!(
         r#"select coalesce(jsonb_agg(jsonb_build_object('id', id, 'orderNumber', order_number, 'provider', provider,
                     'reference', reference, 'status', status, 'amount', amount_minor / 100.0, 'currency', currency,
@@ -250,7 +297,7 @@ pub async fn export(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Va
 /// # Errors
 /// The database's.
 pub async fn flagged_of(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Vec<OrderId>> {
-    let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
+    let orders: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
     sqlx::query_scalar!(
         r#"select order_id as "id: OrderId" from payments where order_id = any($1) and status = 'flagged'"#,
         &orders,
@@ -265,7 +312,7 @@ pub async fn flagged_of(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Resul
 /// # Errors
 /// The database's.
 pub async fn erase_answers(c: &mut PgConnection, orders: &[OrderId], now: DateTime<Utc>) -> sqlx::Result<Vec<String>> {
-    let orders: Vec<uuid::Uuid> = orders.iter().map(|id| id.0).collect();
+    let orders: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
     sqlx::query_scalar!(
         "update payments
          set authorization_url = null, access_code = null, channel = null, card_brand = null, card_last4 = null,

@@ -1,16 +1,18 @@
 //! Places several orders together: what they need is read in one statement, and they are written in one transaction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::draft::{Cart, draft, lines_of, sold_out};
+use super::draft::{Cart, Terms, draft, lines_of, sold_out};
 use super::store::{self, NewOrder, Outcome};
 use super::{Answer, Ask};
 use crate::app::App;
+use crate::features::coupons::{self, Found};
 use crate::features::orders::Order;
+use crate::flows::rates::Rates;
 use crate::platform::db::Connection;
 use crate::platform::error::{Error, Result};
 use crate::platform::idempotency::{self, Stored};
@@ -28,7 +30,7 @@ pub(super) struct Wish {
 pub(super) enum Step {
     /// It is answered.
     Done(Result<Answer>),
-    /// A price or the cart has changed since it was read.
+    /// A price, a rate, the coupon or the cart has changed since it was read.
     Stale,
     /// Others of the batch came first; it goes into the next one.
     Again,
@@ -72,10 +74,11 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     async fn run(&mut self) -> Result<Vec<ProductId>> {
+        let rates = self.app.rates.current().await?;
         let mut connection = self.app.db.acquire_hot().await?;
         // Before anything else: a repeated request must not fail because its cart is ordered by now.
         self.replay(&mut connection, self.open()).await?;
-        let drafts = self.drafts(&mut connection).await?;
+        let drafts = self.drafts(&mut connection, &rates).await?;
         if drafts.is_empty() {
             return Ok(Vec::new());
         }
@@ -145,11 +148,12 @@ impl<'a> Batch<'a> {
     }
 
     /// The orders of all open wishes. Those who cannot have one are refused; those who come twice have to wait.
-    async fn drafts(&mut self, c: &mut PgConnection) -> Result<Vec<Draft<'a>>> {
+    async fn drafts(&mut self, c: &mut PgConnection, rates: &Rates) -> Result<Vec<Draft<'a>>> {
         let open = self.open();
         let items: Vec<_> =
             open.iter().filter_map(|i| self.wishes.get(*i)?.ask.request.items.as_ref()).flatten().collect();
         let offers = if items.is_empty() { Vec::new() } else { store::offers(c, &items).await? };
+        let found = self.coupons(c, &open, &offers).await?;
         let (mut keys, mut carts) = (HashSet::new(), HashSet::new());
         let (mut drafts, mut refused) = (Vec::new(), Vec::new());
         for i in open {
@@ -161,7 +165,8 @@ impl<'a> Batch<'a> {
                 self.finish(i, Step::Again);
                 continue;
             }
-            match self.draft(wish, &offers) {
+            let terms = Terms { rates, coupon: found.get(&i), now: self.now };
+            match self.draft(wish, &offers, &terms) {
                 Ok(new) => drafts.push(Draft { i, key, new }),
                 Err(refusal) => refused.push((i, refusal)),
             }
@@ -176,14 +181,35 @@ impl<'a> Batch<'a> {
         Ok(drafts)
     }
 
-    fn draft(&self, wish: &Wish, offers: &[store::Line]) -> Result<NewOrder> {
+    /// The coupons of these wishes, by their places.
+    async fn coupons(
+        &self,
+        c: &mut PgConnection,
+        which: &[usize],
+        offers: &[store::Line],
+    ) -> Result<HashMap<usize, Found>> {
+        let mut all = HashMap::new();
+        for i in which {
+            let Some(wish) = self.wishes.get(*i) else { continue };
+            let request = &wish.ask.request;
+            let Some(code) = &request.coupon else { continue };
+            // Of a batch's offers some are others'; which of them the coupon is for does no harm.
+            let lines = wish.cart.as_ref().map_or(offers, |cart| &cart.lines);
+            let products: Vec<_> = lines.iter().map(|line| line.product_id).collect();
+            let found = coupons::find(c, code, &products, request.user, request.email.as_ref()).await?;
+            all.extend(found.map(|found| (*i, found)));
+        }
+        Ok(all)
+    }
+
+    fn draft(&self, wish: &Wish, offers: &[store::Line], terms: &Terms<'_>) -> Result<NewOrder> {
         let request = &wish.ask.request;
         match (&wish.cart, &request.items) {
-            (Some(cart), _) => draft(self.app, request, Some(cart), &cart.lines, self.now),
+            (Some(cart), _) => draft(self.app, request, Some(cart), &cart.lines, terms),
             (None, items) => {
                 let items = items.as_deref().unwrap_or_default();
                 let lines = lines_of(items, offers, self.app.config.cart.max_quantity)?;
-                draft(self.app, request, None, &lines, self.now)
+                draft(self.app, request, None, &lines, terms)
             }
         }
     }
@@ -192,7 +218,7 @@ impl<'a> Batch<'a> {
     /// nobody knows.
     async fn write(&mut self, mut connection: Connection, drafts: &[Draft<'a>]) -> Result<()> {
         let keyed: Vec<_> = drafts.iter().filter_map(|draft| Some((draft.i, draft.key?))).collect();
-        if keyed.is_empty() {
+        if keyed.is_empty() && drafts.iter().all(|draft| draft.new.redemption.is_none()) {
             // One statement is a transaction of its own, without the round trips of begin and commit.
             let steps = self.insert(&mut connection, &drafts.iter().collect::<Vec<_>>()).await?;
             self.finish_all(steps);
@@ -209,11 +235,11 @@ impl<'a> Batch<'a> {
         }
         let left: Vec<_> = drafts.iter().filter(|draft| !answered.contains(&draft.i)).collect();
         if !left.is_empty() {
-            steps = self.insert(&mut tx, &left).await?;
+            steps = self.redeem_and_insert(&mut tx, &left).await?;
         }
         let mut answers = Vec::new();
-        for (draft, (_, step)) in left.iter().zip(&steps) {
-            if let (Some(key), Step::Done(Ok(answer))) = (draft.key, step) {
+        for (i, step) in &steps {
+            if let (Some(key), Step::Done(Ok(answer))) = (self.key(*i), step) {
                 answers.push((key, Stored { status: answer.status, body: answer.body.clone() }));
             }
         }
@@ -235,6 +261,34 @@ impl<'a> Batch<'a> {
         for (i, step) in steps {
             self.finish(i, step);
         }
+    }
+
+    /// Writes orders with the uses of their coupons. Who comes too late for a coupon has to look at it again.
+    async fn redeem_and_insert(&self, tx: &mut PgConnection, drafts: &[&Draft<'a>]) -> Result<Vec<(usize, Step)>> {
+        let orders: Vec<_> = drafts.iter().map(|draft| &draft.new).filter(|new| new.redemption.is_some()).collect();
+        if orders.is_empty() {
+            return self.insert(tx, drafts).await;
+        }
+        store::lock_buyers(tx, &orders).await?;
+        let redemptions: Vec<_> = orders.iter().filter_map(|new| new.redemption).collect();
+        let redeemed = coupons::redeem_all(tx, &redemptions, self.now).await?;
+        let late: HashSet<_> =
+            redemptions.iter().zip(redeemed).filter(|(_, done)| !done).map(|(new, _)| new.order_id).collect();
+        let (late, left): (Vec<_>, Vec<_>) =
+            drafts.iter().copied().partition(|draft| late.contains(&draft.new.order.id));
+        let mut steps = if left.is_empty() { Vec::new() } else { self.insert(tx, &left).await? };
+        let placed = |step: &Step| matches!(step, Step::Done(Ok(_)));
+        let unused: Vec<_> = left
+            .iter()
+            .zip(&steps)
+            .filter(|(draft, (_, step))| draft.new.redemption.is_some() && !placed(step))
+            .map(|(draft, _)| draft.new.order.id)
+            .collect();
+        if !unused.is_empty() {
+            coupons::take_back(tx, &unused).await?;
+        }
+        steps.extend(late.into_iter().map(|draft| (draft.i, Step::Stale)));
+        Ok(steps)
     }
 
     async fn insert(&self, c: &mut PgConnection, drafts: &[&Draft<'a>]) -> Result<Vec<(usize, Step)>> {

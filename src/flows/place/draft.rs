@@ -7,9 +7,12 @@ use super::{Item, Request};
 use crate::app::App;
 use crate::features::carts::CartLine;
 use crate::features::catalog;
-use crate::features::orders::{Order, OrderItem, Status};
+use crate::features::coupons::{self, CouponLine, Discount, Facts, Found, NewRedemption, Refusal};
+use crate::features::orders::{FulfilmentState, Order, OrderItem, OrderTax, Status};
+use crate::features::shipping::ShippingOption;
 use crate::flows::order_mail::{OrderMail, SendOrderMail};
-use crate::flows::quote::{PricedLine, totals};
+use crate::flows::quote::{self, Destination, LineTotals, Price, PricedLine, Totals};
+use crate::flows::rates::Rates;
 use crate::platform::config::Config;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::ids::{CartId, OrderId, OrderItemId, VariantId};
@@ -82,16 +85,80 @@ pub(super) fn lines_of(items: &[Item], offers: &[Line], max_quantity: i32) -> Re
     if faults.is_empty() { Ok(lines) } else { Err(Error::Validation(faults)) }
 }
 
+/// By what an order is priced, beside its lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    /// Taxes and shipping.
+    pub rates: &'a Rates,
+    /// The coupon that is asked for: none when nobody asks, or none has the code.
+    pub coupon: Option<&'a Found>,
+    /// The time.
+    pub now: DateTime<Utc>,
+}
+
+/// What these lines cost, sent there with the coupon taken off; how they are sent; and all ways they could be.
+///
+/// # Errors
+/// `Validation` when the coupon cannot be used, and when the shop does not send these goods there or not that way.
+pub(super) fn price(
+    config: &Config,
+    request: &Request,
+    lines: &[Line],
+    terms: &Terms<'_>,
+) -> Result<(Totals, ShippingOption, Vec<ShippingOption>)> {
+    let priced: Vec<_> = lines
+        .iter()
+        .map(|line| PricedLine { unit_price: Amount(line.price_minor), quantity: line.quantity, grams: line.grams })
+        .collect();
+    let discount = discount(config, request, lines, terms)?;
+    let (to, method) = (&request.destination, request.shipping_method.as_deref());
+    let Price { totals, shipping, options } =
+        quote::price(terms.rates, &priced, discount.as_ref(), to, method, terms.now)?;
+    match shipping {
+        Some(shipping) => Ok((totals, shipping, options)),
+        None => Err(not_sent(&options, to)),
+    }
+}
+
+fn not_sent(options: &[ShippingOption], to: &Destination) -> Error {
+    if options.is_empty() {
+        let place = to.region.as_ref().map_or_else(|| to.country.clone(), |region| format!("{region}, {}", to.country));
+        return Error::field("shippingAddress", format!("is in {place}, where the shop does not send these goods"));
+    }
+    let codes: Vec<_> = options.iter().map(|option| option.code.as_str()).collect();
+    Error::field("shippingMethod", format!("must be a way in which these goods are sent there: {}", codes.join(", ")))
+}
+
+/// What the coupon takes off, if one is asked for.
+fn discount(config: &Config, request: &Request, lines: &[Line], terms: &Terms<'_>) -> Result<Option<Discount>> {
+    if request.coupon.is_none() {
+        return Ok(None);
+    }
+    let outcome = match terms.coupon {
+        None => Err(Refusal::Unknown),
+        Some(found) => {
+            let line = |line: &Line| {
+                let total = Amount(line.price_minor).times(line.quantity)?;
+                let in_scope = found.in_scope.contains(&line.product_id);
+                Ok(CouponLine { product_id: line.product_id, total, in_scope })
+            };
+            let lines = lines.iter().map(line).collect::<Result<Vec<_>>>()?;
+            coupons::discount(&found.coupon, &lines, &Facts { now: terms.now, customer: found.customer })
+        }
+    };
+    outcome.map(Some).map_err(|refusal| Error::field("couponCode", refusal.message(&config.store)))
+}
+
 /// The order, if there is enough of everything at this moment.
 pub(super) fn draft(
     app: &App,
     request: &Request,
     cart: Option<&Cart>,
     lines: &[Line],
-    now: DateTime<Utc>,
+    terms: &Terms<'_>,
 ) -> Result<NewOrder> {
     let config = &app.config;
-    let order = order(config, request, cart.map(|cart| cart.id), lines, now)?;
+    let order = order(config, request, cart.map(|cart| cart.id), lines, terms)?;
     let short: Vec<_> = lines
         .iter()
         .filter(|line| line.available < line.quantity)
@@ -103,7 +170,15 @@ pub(super) fn draft(
     let job = SendOrderMail { order_id: order.id, mail: OrderMail::Confirmation };
     Ok(NewOrder {
         cart_version: cart.map(|cart| cart.version),
-        reserved_until: now + order.payment_method.patience(&config.orders).reserved,
+        reserved_until: terms.now + order.payment_method.patience(&config.orders).reserved,
+        rates_version: terms.rates.version,
+        redemption: terms.coupon.map(|found| NewRedemption {
+            coupon_id: found.coupon.id,
+            coupon_version: found.coupon.version,
+            order_id: order.id,
+            customer: found.customer.map(|customer| customer.key),
+            discount_minor: order.discount_minor,
+        }),
         job: serde_json::to_value(job).map_err(Error::internal)?,
         job_kind: SendOrderMail::KIND,
         job_attempts: config.jobs.max_attempts,
@@ -116,35 +191,13 @@ fn order(
     request: &Request,
     cart_id: Option<CartId>,
     lines: &[Line],
-    now: DateTime<Utc>,
+    terms: &Terms<'_>,
 ) -> Result<Order> {
-    let priced: Vec<_> =
-        lines.iter().map(|line| PricedLine { unit_price: Amount(line.price_minor), quantity: line.quantity }).collect();
-    let totals = totals(&priced, request.shipping_method, &config.shipping, &config.tax)?;
+    let (totals, shipping, _) = price(config, request, lines, terms)?;
     if totals.total.0 == 0 {
         return Err(Error::field("items", "cost nothing; write to the shop to get them"));
     }
-    let currency = lines.first().map_or_else(|| config.store.currency.clone(), |line| line.currency.clone());
-    if lines.iter().any(|line| line.currency != currency) {
-        return Err(Error::conflict("These goods are sold in different currencies. Order them one by one."));
-    }
-    let items = lines
-        .iter()
-        .zip(&totals.lines)
-        .map(|(line, (total, tax))| OrderItem {
-            id: OrderItemId::new(),
-            product_id: line.product_id,
-            variant_id: line.variant_id,
-            sku: line.sku.clone(),
-            title: line.title.clone(),
-            variant_name: catalog::variant_name_of(&line.options),
-            image_url: line.image_url.clone(),
-            unit_price_minor: line.price_minor,
-            quantity: line.quantity,
-            total_minor: total.0,
-            tax_minor: tax.0,
-        })
-        .collect();
+    let now = terms.now;
     Ok(Order {
         id: OrderId::new(),
         number: String::new(),
@@ -152,23 +205,71 @@ fn order(
         cart_id,
         email: request.email.as_ref().map(ToString::to_string).unwrap_or_default(),
         status: Status::PendingPayment,
-        currency,
+        currency: currency(config, lines)?,
         subtotal_minor: totals.subtotal.0,
         discount_minor: totals.discount.0,
         shipping_minor: totals.shipping.0,
         tax_minor: totals.tax.0,
+        tax_included_minor: totals.tax_included.0,
+        taxes: taxes(&totals),
         total_minor: totals.total.0,
+        coupon_code: request.coupon.as_ref().map(ToString::to_string),
         shipping_address: serde_json::to_value(&request.address).map_err(Error::internal)?,
-        shipping_method: request.shipping_method,
+        shipping_method: shipping.code,
+        shipping_name: Some(shipping.name),
         payment_method: request.payment_method,
         notes: request.notes.clone(),
         tracking_number: None,
+        fulfilment_status: FulfilmentState::Unfulfilled,
+        version: 1,
         placed_at: now,
         updated_at: now,
         paid_at: None,
         expires_at: Some(now + request.payment_method.patience(&config.orders).unpaid),
-        items,
+        items: items(lines, &totals),
     })
+}
+
+/// The currency of all lines; the shop's where there are none.
+pub(super) fn currency(config: &Config, lines: &[Line]) -> Result<String> {
+    let currency = lines.first().map_or(&config.store.currency, |line| &line.currency);
+    if lines.iter().any(|line| line.currency != *currency) {
+        return Err(Error::conflict("These goods are sold in different currencies. Order them one by one."));
+    }
+    Ok(currency.clone())
+}
+
+/// The components of the tax, as an order keeps them.
+pub(super) fn taxes(totals: &Totals) -> Vec<OrderTax> {
+    let taxes = totals.taxes.iter().map(|tax| OrderTax {
+        name: tax.rate.name.clone(),
+        rate_basis_points: tax.rate.rate_basis_points,
+        included: tax.rate.is_included,
+        amount_minor: tax.amount.0,
+    });
+    taxes.collect()
+}
+
+fn items(lines: &[Line], totals: &Totals) -> Vec<OrderItem> {
+    let item = |(line, sums): (&Line, &LineTotals)| OrderItem {
+        id: OrderItemId::new(),
+        product_id: line.product_id,
+        variant_id: line.variant_id,
+        sku: line.sku.clone(),
+        title: line.title.clone(),
+        variant_name: catalog::variant_name_of(&line.options),
+        image_url: line.image_url.clone(),
+        unit_price_minor: line.price_minor,
+        quantity: line.quantity,
+        total_minor: sums.total.0,
+        discount_minor: sums.discount.0,
+        tax_minor: sums.tax.0,
+        tax_included_minor: sums.tax_included.0,
+        fulfilled_quantity: 0,
+        shipped_quantity: 0,
+        returned_quantity: 0,
+    };
+    lines.iter().zip(&totals.lines).map(item).collect()
 }
 
 /// Which lines of the order have only so many available.

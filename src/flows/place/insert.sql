@@ -3,20 +3,22 @@
 with asked as (
   select * from
     unnest($1::int[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
-           $10::int[], $11::bigint[], $12::bigint[], $13::int[])
+           $10::int[], $11::bigint[], $12::bigint[], $13::int[], $14::bigint[], $15::bigint[])
       as line (n, id, product_id, variant_id, sku, title, variant_name, image_url, price, quantity, line_total,
-               line_tax, position)
+               line_tax, position, line_discount, line_tax_included)
   -- Counted in the order of their asking.
-  join unnest($14::uuid[], $15::uuid[], $16::uuid[], $17::int[], $18::text[], $19::text[], $20::bigint[],
-              $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::jsonb[], $26::text[], $27::text[],
-              $28::text[], $29::timestamptz[], $30::timestamptz[], $31::jsonb[]) with ordinality
+  join unnest($16::uuid[], $17::uuid[], $18::uuid[], $19::int[], $20::text[], $21::text[], $22::bigint[],
+              $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::jsonb[],
+              $29::text[], $30::jsonb[], $31::text[], $32::text[], $33::text[], $34::text[], $35::timestamptz[],
+              $36::timestamptz[], $37::jsonb[]) with ordinality
       as o (order_id, user_id, cart_id, cart_version, email, currency, subtotal, discount, shipping, tax, total,
-            address, shipping_method, payment_method, notes, expires_at, reserved_until, job, n) using (n)),
+            tax_included, taxes, coupon_code, address, shipping_method, shipping_name, payment_method, notes,
+            expires_at, reserved_until, job, n) using (n)),
 -- The locks, in the order that all keep: persons, carts, stock. An account that is being erased orders nothing.
 person as (
-  select id, email from users where id = any($15) and erased_at is null order by id for share),
+  select id, email from users where id = any($17) and erased_at is null order by id for share),
 cart as (
-  select id, version from carts where id = any($16) and status = 'open' order by id for update),
+  select id, version from carts where id = any($18) and status = 'open' order by id for update),
 level as (
   select s.variant_id, s.on_hand, s.reserved, s.on_hand - s.reserved as available, o.price_minor
   from stock_levels s
@@ -29,9 +31,11 @@ alone as (
   select a.*, coalesce(a.email, p.email) as sent_to, coalesce(l.available, 0) as available,
          a.user_id is not null and p.id is null as is_gone,
          l.price_minor is distinct from a.price
-           or a.cart_id is not null and c.version is distinct from a.cart_version as is_stale
+           or a.cart_id is not null and c.version is distinct from a.cart_version
+           or r.version <> $42 as is_stale
   from asked a left join level l using (variant_id)
-  left join person p on p.id = a.user_id left join cart c on c.id = a.cart_id),
+  left join person p on p.id = a.user_id left join cart c on c.id = a.cart_id
+  cross join rates_version r),
 -- First come, first served: whether what those before leave is enough.
 queue as (
   select *, not is_gone and not is_stale and quantity <= available and available >=
@@ -44,21 +48,23 @@ sold as materialized (
   select * from verdict where fits),
 placed as (
   insert into orders (id, number, user_id, cart_id, email, status, currency, subtotal_minor, discount_minor,
-                      shipping_minor, tax_minor, total_minor, shipping_address, shipping_method,
-                      payment_method, notes, placed_at, updated_at, expires_at)
-  select order_id, order_number(extract(year from $32::timestamptz)::int, nextval('order_number_seq')), user_id, cart_id, sent_to,
-         $33, currency, subtotal, discount, shipping, tax, total, address, shipping_method, payment_method, notes,
-         $32, $32, expires_at
+                      shipping_minor, tax_minor, total_minor, tax_included_minor, taxes, coupon_code,
+                      shipping_address, shipping_method, shipping_name, payment_method, notes, placed_at, updated_at,
+                      expires_at)
+  select order_id, order_number(extract(year from $38::timestamptz)::int, nextval('order_number_seq')), user_id, cart_id, sent_to,
+         $39, currency, subtotal, discount, shipping, tax, total, tax_included, taxes, coupon_code,
+         address, shipping_method, shipping_name, payment_method, notes, $38, $38, expires_at
   from sold where position = 1 order by n
   returning id, number),
 closed as (
-  update carts set status = 'ordered', updated_at = $32, expires_at = null
+  update carts set status = 'ordered', updated_at = $38, expires_at = null
   where id in (select cart_id from sold where cart_id is not null)),
 lines as (
   insert into order_items (id, order_id, position, product_id, variant_id, sku, title, variant_name,
-                           image_url, unit_price_minor, quantity, total_minor, tax_minor)
+                           image_url, unit_price_minor, quantity, total_minor, tax_minor, discount_minor,
+                           tax_included_minor)
   select id, order_id, position, product_id, variant_id, sku, title, variant_name, image_url, price, quantity,
-         line_total, line_tax
+         line_total, line_tax, line_discount, line_tax_included
   from sold),
 held as (
   insert into reservations (order_id, variant_id, quantity, expires_at)
@@ -70,12 +76,12 @@ taken as (
   where s.variant_id = t.variant_id),
 moved as (
   insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, order_id, at)
-  select variant_id, 0, quantity, 'reserve', order_id, $32 from sold),
+  select variant_id, 0, quantity, 'reserve', order_id, $38 from sold),
 noted as (
   insert into order_events (order_id, type, to_status, actor_type, actor_id, at)
-  select order_id, 'placed', $33, 'customer', user_id, $32 from sold where position = 1),
+  select order_id, 'placed', $39, 'customer', user_id, $38 from sold where position = 1),
 enqueued as (
-  select enqueue_jobs($34, array_agg(job), $35) as jobs from sold where position = 1)
+  select enqueue_jobs($40, array_agg(job), $41) as jobs from sold where position = 1)
 select v.n as "n!", v.variant_id as "variant_id!: VariantId", v.quantity as "quantity!", v.available as "available!",
        v.is_gone as "is_gone!", v.is_stale as "is_stale!", v.sent_to as email, p.number as "number?",
        (select jobs from enqueued) as jobs

@@ -8,6 +8,8 @@
 mod batch;
 mod draft;
 mod lanes;
+mod preview;
+mod prices;
 mod store;
 
 use std::collections::BTreeSet;
@@ -21,9 +23,13 @@ use uuid::Uuid;
 use self::batch::{Step, Wish};
 use self::draft::Cart;
 use self::lanes::{Entry, Lanes, Lead};
+pub use self::preview::{Quote, QuotedLine, quote};
+pub use self::prices::{check_items, prices};
 use crate::app::App;
 use crate::features::carts::{self, Owner};
-use crate::features::orders::{Order, PaymentMethod, ShippingMethod};
+use crate::features::coupons::Code;
+use crate::features::orders::{Order, PaymentMethod};
+use crate::flows::quote::Destination;
 use crate::platform::address::Address;
 use crate::platform::error::{Error, Result};
 use crate::platform::idempotency;
@@ -41,10 +47,14 @@ pub struct Request {
     pub items: Option<Vec<Item>>,
     /// Where mails go; the account's address when there is none.
     pub email: Option<Email>,
-    /// Where the goods go.
-    pub address: Address,
-    /// How they travel.
-    pub shipping_method: ShippingMethod,
+    /// Where the goods go; a quote may know less of it.
+    pub address: Option<Address>,
+    /// The same, as far as the price depends on it.
+    pub destination: Destination,
+    /// The code of how they travel; without one, the first way that the shop offers there.
+    pub shipping_method: Option<String>,
+    /// The coupon.
+    pub coupon: Option<Code>,
     /// How they are paid.
     pub payment_method: PaymentMethod,
     /// The shopper's words.
@@ -145,8 +155,9 @@ pub async fn place(
         };
         match join(app, Wish { ask: Arc::clone(&ask), cart }).await? {
             Step::Done(answer) => return answer,
-            // Read again.
-            Step::Stale | Step::Again => {}
+            // Read again, the rates too: it may be they that have changed.
+            Step::Stale => app.rates.start_anew(),
+            Step::Again => {}
         }
     }
     Err(Error::conflict("Prices or your cart are changing at this moment. Look at your cart and try again."))

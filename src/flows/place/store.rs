@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::Item;
 use crate::features::carts::CartLine;
-use crate::features::orders::{Order, OrderItem, PaymentMethod, ShippingMethod, Status};
+use crate::features::coupons::NewRedemption;
+use crate::features::orders::{Order, OrderItem, OrderTax, PaymentMethod, Status};
 use crate::platform::ids::{ProductId, VariantId};
 
 /// A line to order, with its variant as it was read.
@@ -23,6 +25,8 @@ pub(super) struct Line {
     pub image_url: Option<String>,
     pub price_minor: i64,
     pub currency: String,
+    /// What one weighs.
+    pub grams: i32,
     /// Units that nobody has.
     pub available: i32,
     /// Units that are wanted.
@@ -40,6 +44,7 @@ impl From<CartLine> for Line {
             image_url: line.image_url,
             price_minor: line.price_minor,
             currency: line.currency,
+            grams: line.grams,
             available: line.available,
             quantity: line.quantity,
         }
@@ -68,6 +73,10 @@ pub(super) struct NewOrder {
     /// The version of the cart that was read.
     pub cart_version: Option<i32>,
     pub reserved_until: DateTime<Utc>,
+    /// The version of the taxes and shipping that it was priced by, the same in all that are written together.
+    pub rates_version: i64,
+    /// The use of its coupon.
+    pub redemption: Option<NewRedemption>,
     /// The arguments of the job that confirms the order.
     pub job: Value,
     pub job_kind: &'static str,
@@ -120,6 +129,8 @@ pub(super) async fn insert(
         &each(&lines, |line| line.2.total_minor),
         &each(&lines, |line| line.2.tax_minor),
         &each(&lines, |line| line.1),
+        &each(&lines, |line| line.2.discount_minor),
+        &each(&lines, |line| line.2.tax_included_minor),
         &each(orders, |new| new.order.id.0),
         &each(orders, |new| new.order.user_id.map(|id| id.0)) as &[Option<Uuid>],
         &each(orders, |new| new.order.cart_id.map(|id| id.0)) as &[Option<Uuid>],
@@ -131,8 +142,12 @@ pub(super) async fn insert(
         &each(orders, |new| new.order.shipping_minor),
         &each(orders, |new| new.order.tax_minor),
         &each(orders, |new| new.order.total_minor),
+        &each(orders, |new| new.order.tax_included_minor),
+        &each(orders, |new| Json(new.order.taxes.clone())) as &[Json<Vec<OrderTax>>],
+        &each(orders, |new| new.order.coupon_code.clone()) as &[Option<String>],
         &each(orders, |new| new.order.shipping_address.clone()),
-        &each(orders, |new| new.order.shipping_method) as &[ShippingMethod],
+        &each(orders, |new| new.order.shipping_method.clone()),
+        &each(orders, |new| new.order.shipping_name.clone()) as &[Option<String>],
         &each(orders, |new| new.order.payment_method) as &[PaymentMethod],
         &each(orders, |new| new.order.notes.clone()) as &[Option<String>],
         &each(orders, |new| new.order.expires_at) as &[Option<DateTime<Utc>>],
@@ -142,6 +157,7 @@ pub(super) async fn insert(
         Status::PendingPayment as Status,
         first.job_kind,
         first.job_attempts,
+        first.rates_version,
     )
     // Outside of a transaction the statement commits by itself, which may fail after the rows were sent: read to the end.
     .fetch_all(c)
@@ -165,6 +181,21 @@ pub(super) async fn insert(
         }
     }
     Ok(outcomes)
+}
+
+/// Locks the persons and carts of these orders, as the statement that places them does: they come before the coupons.
+pub(super) async fn lock_buyers(c: &mut PgConnection, orders: &[&NewOrder]) -> sqlx::Result<()> {
+    let users = each(orders, |new| new.order.user_id.map(|id| id.0));
+    let carts = each(orders, |new| new.order.cart_id.map(|id| id.0));
+    sqlx::query!(
+        "with person as (select id from users where id = any($1) order by id for share)
+         select id from carts where id = any($2) and (select count(*) from person) >= 0 order by id for update",
+        &users as &[Option<Uuid>],
+        &carts as &[Option<Uuid>],
+    )
+    .fetch_all(c)
+    .await?;
+    Ok(())
 }
 
 /// One column of several rows.

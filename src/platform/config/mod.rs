@@ -21,8 +21,8 @@ use serde::Deserialize;
 pub use accounts::{Auth, Limits, Privacy};
 pub use load::Settings;
 pub use media::{Imports, Media};
-pub use money::{Mail, Payments, Shipping, Tax};
-pub use process::{Cache, Database, Environment, Jobs, Log, LogFormat, Redis, Server};
+pub use money::{Mail, Payments};
+pub use process::{Cache, Database, Environment, Jobs, Log, LogFormat, Redis, Server, Webhooks};
 pub use shop::{Cart, Inventory, Lists, Orders, Store, Wishlist};
 
 /// Makes the struct of all sections, and the function that reads one of them.
@@ -55,8 +55,6 @@ config! {
     cart: Cart,
     wishlist: Wishlist,
     orders: Orders,
-    shipping: Shipping,
-    tax: Tax,
     payments: Payments,
     mail: Mail,
     jobs: Jobs,
@@ -65,6 +63,7 @@ config! {
     inventory: Inventory,
     media: Media,
     imports: Imports,
+    webhooks: Webhooks,
 }
 
 /// Makes the structs of sections.
@@ -172,6 +171,7 @@ impl Config {
         self.mail.check(faults);
         self.media.check(faults);
         self.jobs.check(faults);
+        self.webhooks.check(faults);
         self.cart.check(faults);
         self.wishlist.check(faults);
         self.orders.check(faults);
@@ -180,8 +180,6 @@ impl Config {
         self.auth.check(faults);
         self.limits.check(faults);
         self.privacy.check(faults);
-        self.shipping.check(faults);
-        self.tax.check(faults);
         self.check_times(faults);
         if self.is_production() {
             production::check(self, faults);
@@ -202,6 +200,10 @@ impl Config {
         faults.require(
             self.media.upload_seconds >= self.server.request_timeout_seconds,
             "media.upload_seconds: must be at least server.request_timeout_seconds",
+        );
+        faults.require(
+            self.webhooks.timeout_seconds < self.jobs.timeout_seconds,
+            "webhooks.timeout_seconds: must be below jobs.timeout_seconds",
         );
         faults.require(
             self.payments.timeout_seconds < shortest,

@@ -1,4 +1,4 @@
-//! What an order costs beside its goods, how it is paid, and who hears of it.
+//! How orders are paid, and who hears of it.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -6,26 +6,11 @@ use serde::Deserialize;
 use super::{Faults, sections};
 
 sections! {
-    Shipping { standard_minor: i64, express_minor: i64, overnight_minor: i64, free_from_minor: i64, }
-    Tax { name: String, rate_basis_points: u32, }
     Payments {
         provider: String, paystack_secret_key: SecretString, paystack_previous_secret_key: SecretString,
         paystack_url: String, timeout_seconds: u64,
     }
     Mail { provider: String, from: String, smtp_url: SecretString, timeout_seconds: u64, }
-}
-
-impl Shipping {
-    pub(super) fn check(&self, faults: &mut Faults) {
-        let fees = [self.standard_minor, self.express_minor, self.overnight_minor];
-        faults.require(fees.iter().all(|fee| *fee >= 0), "shipping: fees must not be negative");
-    }
-}
-
-impl Tax {
-    pub(super) fn check(&self, faults: &mut Faults) {
-        faults.require(self.rate_basis_points <= 10_000, "tax.rate_basis_points: must be at most 10000 (100 %)");
-    }
 }
 
 impl Payments {

@@ -21,6 +21,10 @@ sections! {
         statement_timeout_ms: u64, lock_timeout_ms: u64, idle_in_transaction_timeout_ms: u64, bin_dir: String,
     }
     Redis { url: SecretString, prefix: String, timeout_ms: u64, }
+    Webhooks {
+        poll_seconds: u64, timeout_seconds: u64, tries: i32, retry_seconds: i64, disable_days: i64, keep_days: i64,
+        private_networks: Vec<Network>,
+    }
     Jobs {
         concurrency: usize, max_attempts: i16, retry_seconds: u64, timeout_seconds: u64, rescue_seconds: u64,
         sweep_seconds: u64,
@@ -89,6 +93,18 @@ impl Redis {
             "redis.prefix: must be one word",
         );
         faults.require((1..=5_000).contains(&self.timeout_ms), "redis.timeout_ms: must be 1 to 5000");
+    }
+}
+
+impl Webhooks {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.require((1..=60).contains(&self.poll_seconds), "webhooks.poll_seconds: must be 1 to 60");
+        faults.require(self.timeout_seconds >= 1, "webhooks.timeout_seconds: must be at least 1");
+        faults.require((1..=20).contains(&self.tries), "webhooks.tries: must be 1 to 20");
+        faults
+            .require((1..=3_600).contains(&self.retry_seconds), "webhooks.retry_seconds: must be 1 to 3600 (an hour)");
+        faults.require((1..=365).contains(&self.disable_days), "webhooks.disable_days: must be 1 to 365");
+        faults.require(self.keep_days >= 0, "webhooks.keep_days: must not be negative; 0 keeps for ever");
     }
 }
 

@@ -7,14 +7,14 @@ use crate::platform::text::Email;
 
 sections! {
     Store {
-        name: String, url: String, product_url: String, currency: String, support_email: String, accent: String,
+        name: String, url: String, product_url: String, currency: String, country: String, support_email: String, accent: String,
         logo_url: String, address: String, utc_offset_minutes: i32, demo_data: bool,
     }
     Cart { guest_hours: i64, max_quantity: i32, reminder_hours: i64, reminder_url: String, }
     Wishlist { max_items: i64, }
     Orders {
         reservation_minutes: i64, unpaid_minutes: i64, transfer_reservation_minutes: i64, transfer_unpaid_minutes: i64,
-        max_lines: usize, batch: usize,
+        cancel_paid: bool, return_days: i64, max_lines: usize, batch: usize,
     }
     Lists { limit: i64, max_limit: i64, popular_days: i64, }
     Inventory { low_stock: i32, low_stock_emails: Vec<Email>, low_stock_mail: bool, request_days: i64, }
@@ -25,6 +25,10 @@ impl Store {
         faults.require(
             self.currency.len() == 3 && self.currency.bytes().all(|b| b.is_ascii_uppercase()),
             "store.currency: must be three capital letters, such as NGN",
+        );
+        faults.require(
+            self.country.len() == 2 && self.country.bytes().all(|b| b.is_ascii_uppercase()),
+            "store.country: must be two capital letters, such as NG",
         );
         faults.require(
             self.product_url.is_empty() || is_web(&self.product_url),
@@ -64,6 +68,7 @@ impl Orders {
             self.transfer_reservation_minutes > 0 && self.transfer_unpaid_minutes >= self.transfer_reservation_minutes,
             "orders.transfer_unpaid_minutes: must be at least transfer_reservation_minutes, which must be at least 1",
         );
+        faults.require((0..=3_650).contains(&self.return_days), "orders.return_days: must be 0 to 3650 (ten years)");
         faults.require((1..=1_000).contains(&self.batch), "orders.batch: must be 1 to 1000");
     }
 }

@@ -47,10 +47,12 @@ pub enum Topic {
     Sessions,
     /// Files of pictures, which are gone.
     Pictures,
+    /// Taxes and shipping.
+    Rates,
 }
 
 impl Topic {
-    const ALL: [Self; 4] = [Self::Products, Self::Carts, Self::Sessions, Self::Pictures];
+    const ALL: [Self; 5] = [Self::Products, Self::Carts, Self::Sessions, Self::Pictures, Self::Rates];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -58,6 +60,7 @@ impl Topic {
             Self::Carts => "carts",
             Self::Sessions => "sessions",
             Self::Pictures => "pictures",
+            Self::Rates => "rates",
         }
     }
 }

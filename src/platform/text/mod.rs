@@ -12,7 +12,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 pub use email::Email;
-pub use phone::{DialledPhone, Phone};
+pub use phone::{DialledPhone, Phone, part_of_number};
 
 /// A text without surrounding white space or control characters, of `MIN` to `MAX` characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

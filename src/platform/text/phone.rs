@@ -168,6 +168,14 @@ impl PartialSchema for DialledPhone {
 
 impl ToSchema for DialledPhone {}
 
+/// The digits of a telephone number as they are stored, if the text may be a part of one: without the 0 in front.
+pub fn part_of_number(text: &str) -> Option<String> {
+    let is_number = text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_start_matches('0');
+    (is_number && digits.len() >= 3).then(|| digits.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

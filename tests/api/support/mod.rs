@@ -3,6 +3,7 @@
 mod client;
 mod database;
 pub mod pictures;
+mod receiver;
 mod redis;
 mod s3;
 mod seed;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 
 pub use client::{Answer, Call};
 pub use database::{TestDatabase, connect};
+pub use receiver::{Receiver, Told};
 pub use redis::TestRedis;
 pub use s3::{FakeS3, Fault};
 pub use seed::{PASSWORD, Product, address, charge_success};
@@ -141,6 +143,12 @@ impl TestApp {
             assert!(tokio::time::Instant::now() < deadline, "waited too long for {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Changes taxes or shipping in the database, as the staff do.
+    pub async fn set_rates(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.database.pool).await.unwrap();
+        self.app.rates.forget().await;
     }
 
     /// Waits until no job is left to do now. Jobs that are due later do not count.

@@ -87,6 +87,46 @@ impl TestApp {
         .await
     }
 
+    /// Orders one product and pays. Gives the order with its timeline.
+    pub async fn paid_order(&self, token: &str, product: &Product, quantity: i64) -> Value {
+        let order = self.order(token, product, quantity).await;
+        self.pay(&self.initialize(token, &order).await).await;
+        self.wait_for_status(token, &order, "paid").await
+    }
+
+    /// Waits until the money of an order is here, whoever's it is.
+    pub async fn wait_for_paid(&self, order: &Value) {
+        let id: uuid::Uuid = order["id"].as_str().unwrap().parse().unwrap();
+        self.wait_for("the money", || async {
+            let paid = sqlx::query_scalar("select paid_at is not null from orders where id = $1").bind(id);
+            let is_paid: bool = paid.fetch_one(&self.database.pool).await.unwrap();
+            is_paid.then_some(())
+        })
+        .await;
+    }
+
+    /// Sets the status of an order as staff.
+    pub async fn set_status(&self, staff: &str, order: &Value, status: &str) -> super::Answer {
+        let path = format!("/admin/orders/{}/status", order["id"].as_str().unwrap());
+        self.patch(&path).token(staff).json(&json!({"status": status})).send().await
+    }
+
+    /// Gives an order a status past the rules.
+    pub async fn force_status(&self, order: &Value, status: &str) {
+        let id: uuid::Uuid = order["id"].as_str().unwrap().parse().unwrap();
+        let mut tx = self.database.pool.begin().await.unwrap();
+        for sql in [
+            "alter table orders disable trigger user",
+            "update orders set status = $2, expires_at = null where id = $1",
+            "alter table orders enable trigger user",
+        ] {
+            let query = sqlx::query(sql);
+            let query = if sql.contains('$') { query.bind(id).bind(status) } else { query };
+            query.execute(&mut *tx).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
     /// Delivers a webhook, signed with `key`.
     pub async fn deliver(&self, body: &Value, key: &str) -> super::Answer {
         let bytes = serde_json::to_vec(body).unwrap();

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::User;
 use crate::features::auth::model::Role;
 use crate::platform::ids::UserId;
+use crate::platform::text::part_of_number;
 
 /// Which accounts. What is none does not matter.
 #[derive(Debug, Default)]
@@ -18,14 +19,6 @@ pub(in crate::features::auth) struct Filter<'a> {
     pub two_factor: Option<bool>,
 }
 
-/// The digits of a telephone number as they are stored, if the text may be a part of one: without the 0 in front.
-fn digits(text: &str) -> Option<String> {
-    let is_number = text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let digits = digits.trim_start_matches('0');
-    (is_number && digits.len() >= 3).then(|| digits.to_owned())
-}
-
 /// A page of accounts, the newest first, and how many there are.
 pub(in crate::features::auth) async fn list(
     c: &mut PgConnection,
@@ -33,7 +26,7 @@ pub(in crate::features::auth) async fn list(
     limit: i64,
     offset: i64,
 ) -> sqlx::Result<(Vec<User>, i64)> {
-    let digits = filter.search.and_then(digits);
+    let digits = filter.search.and_then(part_of_number);
     let users = sqlx::query_as!(
         User,
         r#"select id as "id: UserId", email, email_verified_at, name, phone, role as "role: Role",
