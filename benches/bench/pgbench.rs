@@ -91,7 +91,7 @@ impl Pgbench {
 }
 
 /// What is the same in every order. pgbench sends its variables as parameters; one without a value is null.
-const CONSTANTS: [&str; 15] = [
+const CONSTANTS: [&str; 17] = [
     "false=false",
     "none={}",
     "names={Gold,Green}",
@@ -100,12 +100,14 @@ const CONSTANTS: [&str; 15] = [
     "ones={1,1}",
     "positions={1,2}",
     "taxes={337500,337500}",
+    "nothings={0,0}",
     "zero=0",
     "price=4500000",
     "subtotal=9000000",
     "shipping=250000",
     "tax=675000",
     "total=9925000",
+    r#"vat=[{"name":"VAT","rateBasisPoints":750,"included":false,"amountMinor":675000}]"#,
     r#"job={"order_id":"00000000-0000-7000-8000-000000000000","mail":"confirmation"}"#,
 ];
 
@@ -139,6 +141,8 @@ fn place_script() -> anyhow::Result<String> {
         ":prices::bigint[]",
         ":taxes::bigint[]",
         ":positions::int[]",
+        ":nothings::bigint[]",
+        ":nothings::bigint[]",
     ];
     let place = with_values(PLACE, &values(&lines, 1))?;
     Ok(format!(
@@ -169,6 +173,8 @@ fn place_hot_script(orders: u64) -> anyhow::Result<String> {
         same(":price::bigint"),
         same(":zero::bigint"),
         same("1"),
+        same(":zero::bigint"),
+        same(":zero::bigint"),
     ];
     let place = with_values(PLACE, &values(&lines, orders))?;
     Ok(format!("{offers};\n{place};\n"))
@@ -192,8 +198,12 @@ fn values(lines: &[impl AsRef<str>], orders: u64) -> Vec<String> {
             ":shipping::bigint",
             ":tax::bigint",
             ":total::bigint",
+            ":zero::bigint",
+            ":vat::jsonb",
+            ":null::text",
             ":address::jsonb",
             "'standard'::text",
+            "'Standard (5–7 days)'::text",
             "'paystack'::text",
             ":null::text",
             "now() + interval '30 minutes'",
@@ -203,6 +213,7 @@ fn values(lines: &[impl AsRef<str>], orders: u64) -> Vec<String> {
         .map(same),
     );
     values.extend(["now()", "'pending_payment'::text", "'order_mail'::text", "3::smallint"].map(str::to_owned));
+    values.push("(select version from rates_version)".to_owned());
     values
 }
 
