@@ -13,6 +13,7 @@ use crate::features::carts::EmptyCarts;
 use crate::features::catalog::{ListCache, ProductCache};
 use crate::features::media::Media;
 use crate::features::notifications::Mailer;
+use crate::features::payments::BankCache;
 use crate::flows::place::Placing;
 use crate::flows::rates::RatesCache;
 use crate::platform::clock::Clock;
@@ -72,6 +73,8 @@ pub struct Parts {
     pub waker: Waker,
     /// The payment provider.
     pub paystack: paystack::Client,
+    /// The banks that it has listed lately.
+    pub banks: BankCache,
     /// What `/metrics` prints.
     pub metrics: PrometheusHandle,
     /// Set when the process begins to stop.
@@ -89,6 +92,8 @@ impl App {
         let paystack = paystack::Client::new(paystack::ClientConfig {
             base_url: config.payments.paystack_url.clone(),
             timeout: Duration::from_secs(config.payments.timeout_seconds),
+            breaker_failures: config.payments.breaker_failures,
+            breaker_pause: Duration::from_secs(config.payments.breaker_seconds),
             ..paystack::ClientConfig::new(config.payments.paystack_secret_key.clone())
         })?;
         let (signals, hearing) = (Signals::new(db.clone()), Hearing::default());
@@ -112,6 +117,7 @@ impl App {
             media: Media::new(&config, db.clone(), signals.clone())?,
             waker: Waker::default(),
             paystack,
+            banks: BankCache::default(),
             metrics: telemetry::init_metrics(),
             stopping: AtomicBool::new(false),
             config,

@@ -9,13 +9,18 @@ use crate::features::media::{DeleteMedia, SweepMedia};
 use crate::features::notifications::DeliverMail;
 use crate::features::webhooks::ProcessWebhook;
 use crate::flows::deliver_webhooks::DeliverWebhooks;
+use crate::flows::disputes::WatchDisputes;
 use crate::flows::expire::Sweep;
 use crate::flows::fetch_images::FetchImages;
+use crate::flows::fraud::TellOfReview;
 use crate::flows::order_mail::SendOrderMail;
 use crate::flows::popularity::CountPopularity;
+use crate::flows::reconcile::{Reconcile, ScheduleReconciliation};
+use crate::flows::refund::send::SendRefund;
 use crate::flows::remind_carts::RemindCarts;
 use crate::flows::retention::Retention;
 use crate::flows::stock_watch::WatchStock;
+use crate::flows::sweep_payments::SweepPayments;
 use crate::platform::jobs::{Registry, Runner};
 
 /// Starts the workers of this process.
@@ -26,6 +31,8 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     let mut registry = Registry::new(app.clone());
     registry.add::<ProcessWebhook>()?;
     registry.add::<SendOrderMail>()?;
+    registry.add::<SendRefund>()?;
+    registry.add::<TellOfReview>()?;
     registry.add::<SendVerificationMail>()?;
     registry.add::<SendPasswordResetMail>()?;
     registry.add::<SendAccountMail>()?;
@@ -39,11 +46,18 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     registry.add::<WatchStock>()?;
     registry.add::<RemindCarts>()?;
     registry.add::<DeliverWebhooks>()?;
+    registry.add::<SweepPayments>()?;
+    registry.add::<WatchDisputes>()?;
+    registry.add::<Reconcile>()?;
+    registry.add::<ScheduleReconciliation>()?;
     registry.add::<Sweep>()?;
     registry.every::<Sweep>(Duration::from_secs(app.config.jobs.sweep_seconds.max(1)), || Sweep {})?;
     let poll = Duration::from_secs(app.config.webhooks.poll_seconds);
     registry.every::<DeliverWebhooks>(poll, || DeliverWebhooks {})?;
     registry.every::<WatchStock>(Duration::from_secs(60), || WatchStock {})?;
+    registry.every::<SweepPayments>(Duration::from_secs(60), || SweepPayments {})?;
+    registry.every::<ScheduleReconciliation>(Duration::from_secs(60), || ScheduleReconciliation {})?;
+    registry.every::<WatchDisputes>(Duration::from_secs(60), || WatchDisputes {})?;
     registry.every::<FetchImages>(Duration::from_secs(60), || FetchImages {})?;
     registry.every::<RemindCarts>(Duration::from_secs(10 * 60), || RemindCarts {})?;
     registry.every::<CountPopularity>(Duration::from_secs(60 * 60), || CountPopularity {})?;

@@ -36,6 +36,7 @@ use utoipa::{Modify, OpenApi as _};
         (name = "Shipping, staff", description = "Keeping zones and methods"),
         (name = "Taxes, staff", description = "Keeping taxes"),
         (name = "Payments", description = "Paying orders with Paystack"),
+        (name = "Payments, staff", description = "Deciding about money, giving it back, and what the payment provider tells"),
         (name = "Events, staff", description = "What has happened, for programs"),
         (name = "Webhooks, staff", description = "Addresses that are told of events"),
         (name = "Operation", description = "Health and metrics"),

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use paystack::BreakerState;
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,8 +18,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::features::auth::AccessTable;
 use crate::features::{
-    addresses, audit, auth, carts, catalog, coupons, events, inventory, media, merchant_webhooks, notifications,
-    orders, payments, privacy, shipping, taxes, webhooks, wishlists,
+    addresses, audit, auth, carts, catalog, coupons, disputes, events, inventory, media, merchant_webhooks,
+    notifications, orders, payments, privacy, reconciliation, shipping, taxes, webhooks, wishlists,
 };
 use crate::openapi;
 use crate::pipeline::{Pipeline, guarded, unguarded};
@@ -40,6 +41,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .merge(wishlists::routes())
         .merge(orders::routes())
         .merge(payments::routes())
+        .merge(disputes::routes())
+        .merge(reconciliation::routes())
         .merge(shipping::routes())
         .merge(taxes::routes())
         .merge(webhooks::routes())
@@ -133,7 +136,7 @@ async fn healthz() -> axum::Json<Value> {
 
 /// Whether the process can serve
 #[utoipa::path(get, path = "/readyz", tag = "Operation", security(()), responses(
-    (status = 200, body = Value, description = "The database answers, its migrations are applied, and the process is not stopping. A Redis that does not answer is named, but the shop goes on without it"),
+    (status = 200, body = Value, description = "The database answers, its migrations are applied, and the process is not stopping. A Redis or a payment provider that does not answer is named, but the shop goes on without it"),
     (status = 503, body = Value, description = "What is not ready"),
 ))]
 async fn readyz(State(app): State<App>) -> Response {
@@ -149,6 +152,9 @@ async fn readyz(State(app): State<App>) -> Response {
         // Told, and no reason to get no requests: without Redis the shop goes on.
         checks["redis"] = json!(if redis.is_up() { "ok" } else { "does not answer; the shop goes on without it" });
     }
+    // Told only, too: a shop whose provider is away still shows, and takes orders.
+    let provider = app.paystack.breaker() == BreakerState::Closed;
+    checks["payments"] = json!(if provider { "ok" } else { "the provider does not answer; it is asked again soon" });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if ready { "ready" } else { "not ready" };
     (status, axum::Json(json!({"status": word, "checks": checks}))).into_response()
@@ -163,6 +169,8 @@ async fn metrics(State(app): State<App>) -> Result<Response, Error> {
         .set(f64::from(u32::try_from(idle).unwrap_or(u32::MAX)));
     ::metrics::gauge!("agape_hears_changes").set(if app.hearing.is_good() { 1.0 } else { 0.0 });
     ::metrics::counter!("agape_product_reads_total").absolute(app.product_cache.reads());
+    let open = app.paystack.breaker() != BreakerState::Closed;
+    ::metrics::gauge!("agape_payment_provider_up").set(if open { 0.0 } else { 1.0 });
     if let Some(redis) = &app.redis {
         ::metrics::gauge!("agape_redis_up").set(if redis.is_up() { 1.0 } else { 0.0 });
     }

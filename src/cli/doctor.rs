@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::boot::{self, Server};
-use crate::features::{audit, auth, events, inventory};
+use crate::features::{audit, auth, events, inventory, payments, webhooks};
 use crate::platform::clock::Clock;
 use crate::platform::config::Config;
 use crate::platform::db::{self, MigrationState};
@@ -86,7 +86,9 @@ async fn database(config: Config, url: &str) -> Vec<(&'static str, Finding)> {
     ));
     findings.push(("audit log", audit_log(&app).await));
     findings.push(("stock", stock(&app).await));
+    findings.push(("refunds", refunds(&app).await));
     findings.push(("events", filed_events(&app).await));
+    findings.push(("provider's events", provider_events(&app).await));
     findings.push((
         "administrator",
         match auth::has_admin(&app).await {
@@ -133,6 +135,40 @@ async fn filed_events(app: &crate::app::App) -> Finding {
         count => Err(format!(
             "{count} are filed under transactions that this server has not had yet, and nobody is told of them: the database comes \
              from a dump of another one. Stop the shop and run: select refile_events()"
+        )),
+    }
+}
+
+/// Whether each payment says what its refunds add up to, and orders are as their money is.
+async fn refunds(app: &crate::app::App) -> Finding {
+    let proof = async {
+        let mut connection = app.db.acquire().await?;
+        Ok::<_, crate::platform::error::Error>(payments::refund_faults(&mut connection).await?)
+    };
+    let faults = proof.await.map_err(|error| error.to_string())?;
+    let Some(fault) = faults.first() else { return Ok("each payment is the sum of its refunds".into()) };
+    Err(format!(
+        "{} payments differ from their refunds, first that of order {} ({}): {} counted where the refunds give {} in minor \
+         units. Somebody has written to the tables past the program: compare with the provider's dashboard, and mend by hand",
+        faults.len(),
+        fault.order_number,
+        fault.order_status,
+        fault.counted,
+        fault.summed,
+    ))
+}
+
+/// Whether all that the payment provider has told could be worked on.
+async fn provider_events(app: &crate::app::App) -> Finding {
+    let failed = async {
+        let mut connection = app.db.acquire().await?;
+        Ok::<_, crate::platform::error::Error>(webhooks::failed_events(&mut connection).await?)
+    };
+    match failed.await.map_err(|error| error.to_string())? {
+        0 => Ok("none has failed".into()),
+        count => Err(format!(
+            "{count} could not be worked on. GET /api/v1/admin/webhook-events?status=failed says why; mend that, and have them \
+             worked on again with POST …/replay"
         )),
     }
 }

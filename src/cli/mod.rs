@@ -8,6 +8,7 @@ mod import;
 mod keys;
 mod migrate;
 mod openapi;
+mod sandbox;
 mod serve;
 mod totp;
 
@@ -41,6 +42,8 @@ struct Cli {
 enum Command {
     /// Start the server and its workers.
     Serve,
+    /// Start the payment sandbox alone, as another server's Paystack.
+    Sandbox(sandbox::Args),
     /// Look after the database's schema.
     Migrate(migrate::Args),
     /// Read products from a file.
@@ -124,10 +127,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Openapi(args) => openapi::run(&args)?,
         Command::Config => config::run(&settings(cli.config)?)?,
         Command::Serve => serve::run(load(cli.config)?).await?,
+        Command::Sandbox(args) => sandbox::run(&load(cli.config)?.log, args).await?,
         Command::Migrate(args) => return migrate::run(&load(cli.config)?, &args).await,
         Command::Import(args) => return import::run(load(cli.config)?, &args).await,
         Command::Export(args) => export::run(load(cli.config)?, &args).await?,
-        Command::Doctor => return doctor::run(load(cli.config)?).await,
+        Command::Doctor => return Box::pin(doctor::run(load(cli.config)?)).await,
         Command::Keys(args) => keys::run(&load(cli.config)?, &args)?,
         Command::Totp(args) => totp::run(&args)?,
         Command::Admin(args) => admin::run(load(cli.config)?, &args).await?,

@@ -5,6 +5,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::order_mail::{OrderMail, SendOrderMail};
+use super::refund;
 use crate::app::App;
 use crate::features::auth::Identity;
 use crate::features::orders::{self, Actor, LockedOrder, Move, StaffOrderView, Status};
@@ -16,14 +17,21 @@ use crate::platform::jobs;
 
 /// Who gives an order up, and how.
 #[derive(Debug)]
-struct How<'a> {
-    actor: Actor,
-    actor_id: Option<UserId>,
-    note: Option<&'a str>,
+pub(super) struct How<'a> {
+    pub actor: Actor,
+    pub actor_id: Option<UserId>,
+    pub note: Option<&'a str>,
     /// Whether the words are for the staff only.
-    internal: bool,
+    pub internal: bool,
     /// Whether goods that were sold go back on the shelf.
-    restock: bool,
+    pub restock: bool,
+}
+
+impl How<'_> {
+    /// The member of the staff who does it.
+    fn staff(&self) -> Option<UserId> {
+        self.actor_id.filter(|_| self.actor == Actor::Staff)
+    }
 }
 
 /// The buyer gives up his own order: an unpaid one, or a paid one that nobody has begun to pack, if the shop allows it.
@@ -37,7 +45,7 @@ pub async fn by_customer(app: &App, id: OrderId, user: UserId, reason: Option<&s
         .filter(|order| order.user_id == Some(user))
         .ok_or(Error::NotFound("The order"))?;
     let is_early = order.status == Status::Paid && app.config.orders.cancel_paid;
-    if !order.status.awaits_payment() && !is_early {
+    if !order.status.awaits_payment() && !is_early && !is_owed_and_here(&mut tx, &order).await? {
         return Err(too_late(order.status));
     }
     let how = How { actor: Actor::Customer, actor_id: Some(user), note: reason, internal: false, restock: true };
@@ -55,8 +63,11 @@ pub async fn by_customer(app: &App, id: OrderId, user: UserId, reason: Option<&s
 pub async fn by_guest(app: &App, number: &str, email: &str, reason: Option<&str>) -> Result<()> {
     let mut tx = app.db.begin().await?;
     let order = orders::lock_of_guest(&mut tx, number, email).await?.ok_or(Error::NotFound("The order"))?;
-    if !order.status.awaits_payment() {
+    if !order.status.awaits_payment() && !is_owed_and_here(&mut tx, &order).await? {
         return Err(too_late(order.status));
+    }
+    if !payments::unsettled_of(&mut tx, &[order.id]).await?.is_empty() {
+        return Err(Error::conflict("A payment of this order has arrived that the shop has to look at first."));
     }
     let how = How { actor: Actor::Customer, actor_id: None, note: reason, internal: false, restock: true };
     let (products, _) = cancel(app, &mut tx, &order, &how).await?;
@@ -64,6 +75,14 @@ pub async fn by_guest(app: &App, number: &str, email: &str, reason: Option<&str>
     app.waker.wake();
     app.product_cache.forget(&products).await;
     Ok(())
+}
+
+/// Whether an order is to be paid on delivery, and nothing of it is packed.
+async fn is_owed_and_here(tx: &mut PgConnection, order: &LockedOrder) -> Result<bool> {
+    let is_here = |parcel: &orders::Fulfilment| parcel.status == orders::ParcelStatus::Cancelled;
+    Ok(order.is_owed()
+        && order.status == Status::Processing
+        && orders::parcels(tx, order.id).await?.iter().all(is_here))
 }
 
 fn too_late(status: Status) -> Error {
@@ -127,12 +146,31 @@ pub async fn by_staff(
     Ok(view)
 }
 
+/// Gives up a locked order that the staff refuse after its review. The buyer is not told why. One of which money went back before
+/// is not cancelled any more: the rest of it goes back too, and until then it stays held.
+pub(super) async fn refused(app: &App, tx: &mut PgConnection, order: &LockedOrder, actor: UserId) -> Result<()> {
+    let how = How { actor: Actor::Staff, actor_id: Some(actor), note: None, internal: true, restock: true };
+    if order.status == Status::Paid {
+        cancel(app, tx, order, &how).await?;
+    } else {
+        let now = app.clock.now();
+        give_money_back(tx, order, &how, now).await?;
+        inventory::unsell(tx, order.id, Some(actor), now).await?;
+    }
+    Ok(())
+}
+
 /// Gives up a locked order. Gives the products whose stock has changed, and the sum that is asked back, in minor units.
-async fn cancel(app: &App, tx: &mut PgConnection, order: &LockedOrder, how: &How<'_>) -> Result<(Vec<ProductId>, i64)> {
+pub(super) async fn cancel(
+    app: &App,
+    tx: &mut PgConnection,
+    order: &LockedOrder,
+    how: &How<'_>,
+) -> Result<(Vec<ProductId>, i64)> {
     let now = app.clock.now();
     let refund_minor = if order.status.awaits_payment() {
         // Money that did not fit the order is here nevertheless.
-        let refund_minor = payments::request_refunds(tx, order.id, "the order was cancelled", now).await?;
+        let refund_minor = give_money_back(tx, order, how, now).await?;
         close_with(tx, order, "cancelled", how, now).await?;
         refund_minor
     } else {
@@ -152,11 +190,19 @@ async fn give_back(tx: &mut PgConnection, order: &LockedOrder, how: &How<'_>, no
     }
     orders::unpack_all(tx, order.id, now).await?;
     move_to_cancelled(tx, order, "cancelled", how, now).await?;
-    let refund_minor = payments::request_refunds(tx, order.id, "the order was cancelled", now).await?;
+    let refund_minor = give_money_back(tx, order, how, now).await?;
     if how.restock {
-        inventory::unsell(tx, order.id, how.actor_id.filter(|_| how.actor == Actor::Staff), now).await?;
+        inventory::unsell(tx, order.id, how.staff(), now).await?;
     }
     Ok(refund_minor)
+}
+
+/// Has all money sent back that came for an order, whether it fitted or not. Gives the sum in minor units.
+async fn give_money_back(tx: &mut PgConnection, order: &LockedOrder, how: &How<'_>, now: DateTime<Utc>) -> Result<i64> {
+    let asked = payments::request_refunds(tx, order.id, how.staff(), "the order was cancelled", now).await?;
+    let ids: Vec<_> = asked.iter().map(|(id, _)| *id).collect();
+    refund::enqueue(tx, &ids).await?;
+    Ok(asked.iter().map(|(_, amount)| amount).sum())
 }
 
 /// Closes a locked unpaid order: its stock and its coupon are free, its open payment attempt is over.

@@ -6,7 +6,9 @@ use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::{self, Identity};
 use crate::features::orders::{Actor, LockedOrder, Status};
-use crate::features::{addresses, carts, coupons, inventory, notifications, orders, payments, webhooks, wishlists};
+use crate::features::{
+    addresses, carts, coupons, disputes, inventory, notifications, orders, payments, webhooks, wishlists,
+};
 use crate::flows::cancel;
 use crate::platform::error::{Error, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
@@ -65,8 +67,8 @@ pub async fn erase(
         }
     }
     let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
-    let flagged = payments::flagged_of(&mut tx, &ids).await?;
-    let is_open = |order: &&LockedOrder| is_under_way(order.status) || flagged.contains(&order.id);
+    let unsettled = payments::unsettled_of(&mut tx, &ids).await?;
+    let is_open = |order: &&LockedOrder| is_under_way(order.status) || order.is_owed() || unsettled.contains(&order.id);
     let open: Vec<&str> = orders.iter().filter(is_open).map(|order| order.number.as_str()).collect();
     if !open.is_empty() {
         return Err(Error::conflict(format!(
@@ -84,6 +86,7 @@ pub async fn erase(
     }
     let references = payments::erase_answers(&mut tx, &ids, now).await?;
     webhooks::erase_bodies(&mut tx, &references).await?;
+    disputes::erase(&mut tx, &ids).await?;
     orders::pseudonymise(&mut tx, &ids, now).await?;
     coupons::erase(&mut tx, &ids).await?;
     // Before the mails: one that is being written for a request is there once the request is gone.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::cancel;
+use super::{cancel, refund};
 use crate::app::App;
 use crate::features::orders::{self, Actor};
 use crate::features::{carts, catalog, inventory, notifications, webhooks};
@@ -30,6 +30,7 @@ impl Job<App> for Sweep {
             expire_orders(app).await,
             release_reservations(app).await,
             webhooks::requeue_forgotten(app).await,
+            refund::follow::sweep(app).await,
             catalog::requeue_forgotten_imports(app).await,
             forget(app).await,
         ];

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::{self, Identity};
-use crate::features::{addresses, carts, coupons, inventory, notifications, orders, payments, privacy, wishlists};
+use crate::features::{
+    addresses, carts, coupons, disputes, inventory, notifications, orders, payments, privacy, wishlists,
+};
 use crate::limits;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
@@ -32,6 +34,7 @@ pub async fn export(app: &App, identity: &Identity, meta: &RequestMeta) -> Resul
         "orders": orders,
         "coupons": coupons::export(&mut tx, &ids).await?,
         "payments": payments::export(&mut tx, &ids).await?,
+        "disputes": disputes::export(&mut tx, &ids).await?,
         "cart": carts::export(&mut tx, id).await?,
         "backInStockRequests": inventory::export_requests(&mut tx, id, guest).await?,
         "wishlist": wishlists::export(&mut tx, id).await?,

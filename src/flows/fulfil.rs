@@ -156,6 +156,7 @@ pub async fn set_status(
     if !order.status.settable().any(|allowed| allowed == status) {
         return Err(order.status.refusal(status));
     }
+    refuse_held(&order)?;
     let mut work = Work { app, tx: &mut tx, actor, order: &order, now };
     match status {
         Status::Shipped => work.ship_all().await?,
@@ -170,13 +171,24 @@ pub async fn set_status(
         )));
     }
     if work.follow(note).await? != status {
-        work.move_to(status, note).await?;
+        work.move_to((order.status, status), note).await?;
     }
     let view = orders::staff_detail(&mut tx, id, &app.config.public_url()).await?;
     record(&mut tx, actor, meta, &order, "order.set_status", now).await?;
     tx.commit().await?;
     app.waker.wake();
     Ok(view)
+}
+
+/// Lets a locked order follow its parcels after units were taken out of it.
+pub(super) async fn follow_units(
+    app: &App,
+    actor: &Identity,
+    tx: &mut PgConnection,
+    order: &LockedOrder,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    Work { app, tx, actor, order, now }.follow(None).await.map(drop)
 }
 
 /// The entry of a change. What is personal, such as a number by which a parcel is found, is left out: it is in the order,
@@ -217,6 +229,7 @@ impl Work<'_> {
             let status = self.order.status.as_str();
             return Err(Error::conflict(format!("This order is {status}; only paid orders are packed.")));
         }
+        refuse_held(self.order)?;
         let order = orders::find(self.tx, self.order.id).await?.ok_or(Error::NotFound("The order"))?;
         let items = match items {
             Some(items) => checked(&order, items)?,
@@ -274,7 +287,7 @@ impl Work<'_> {
             let status = self.order.status.as_str();
             return Err(Error::conflict(format!("This order is {status}; only paid orders are sent.")));
         }
-        Ok(())
+        refuse_held(self.order)
     }
 
     /// Sends what is packed, and packs and sends what is left.
@@ -306,15 +319,20 @@ impl Work<'_> {
         orders::follow_parcels(self.tx, self.order.id, units, self.now).await?;
         let from = self.order.status;
         let is_moved = from.may_be_fulfilled() || from == Status::Shipped;
-        match units.status().filter(|next| is_moved && from.may_be_moved(*next, Actor::Staff)) {
-            Some(next) => self.move_to(next, note).await.map(|()| next),
-            None => Ok(from),
+        match units.status().filter(|_| is_moved) {
+            Some(next) if from.may_be_moved(next, Actor::Staff) => self.move_to((from, next), note).await,
+            // What was not sent was taken out of it.
+            Some(next) if next == Status::Delivered && from.may_be_moved(Status::Shipped, Actor::Staff) => {
+                self.move_to((from, Status::Shipped), None).await?;
+                self.move_to((Status::Shipped, next), note).await
+            }
+            _ => Ok(from),
         }
     }
 
-    async fn move_to(&mut self, next: Status, note: Option<&str>) -> Result<()> {
+    async fn move_to(&mut self, (from, next): (Status, Status), note: Option<&str>) -> Result<Status> {
         let change = Move {
-            from: self.order.status,
+            from,
             to: next,
             event: next.as_str(),
             actor: Actor::Staff,
@@ -324,9 +342,9 @@ impl Work<'_> {
             paid_minor: None,
         };
         if orders::move_status(self.tx, self.order.id, &change, self.now).await? {
-            Ok(())
+            Ok(next)
         } else {
-            Err(self.order.status.refusal(next))
+            Err(from.refusal(next))
         }
     }
 
@@ -335,6 +353,14 @@ impl Work<'_> {
         let words = format!("parcel {number}");
         Ok(orders::record_event(self.tx, self.order.id, event, actor, Some(&words), self.now).await?)
     }
+}
+
+/// Nothing goes on with an order that waits for its review.
+fn refuse_held(order: &LockedOrder) -> Result<()> {
+    if order.on_review {
+        return Err(Error::conflict("The payment of this order is on review. Approve the review first, or reject it."));
+    }
+    Ok(())
 }
 
 /// Whoever changes something names the state that he has seen.
@@ -349,10 +375,7 @@ pub(super) fn stale(thing: &str, version: i32) -> Error {
 
 /// What of an order is in no parcel.
 fn left(order: &Order) -> Vec<ParcelItem> {
-    let left = order
-        .items
-        .iter()
-        .map(|item| ParcelItem { order_item_id: item.id, quantity: item.quantity - item.fulfilled_quantity });
+    let left = order.items.iter().map(|item| ParcelItem { order_item_id: item.id, quantity: item.left_to_pack() });
     left.filter(|item| item.quantity > 0).collect()
 }
 
@@ -365,8 +388,8 @@ fn checked(order: &Order, items: &[ParcelItem]) -> Result<Vec<ParcelItem>> {
             Some(_) if !seen.insert(wanted.order_item_id) => {
                 unknown.push(FieldError::new(format!("items[{i}].itemId"), "is named twice"));
             }
-            Some(item) if wanted.quantity > item.quantity - item.fulfilled_quantity => {
-                let left = item.quantity - item.fulfilled_quantity;
+            Some(item) if wanted.quantity > item.left_to_pack() => {
+                let left = item.left_to_pack();
                 short.push(FieldError::new(
                     format!("items[{i}].quantity"),
                     format!("must be at most {left}: that is left to pack"),

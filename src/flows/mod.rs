@@ -1,13 +1,20 @@
 //! Use cases that join several domains, one file each. Each is one transaction.
 
+mod alert_finance;
+pub mod answer_dispute;
 pub mod bring_cart;
 pub mod cancel;
 pub mod deliver_webhooks;
+pub mod disputes;
 pub mod erase;
 pub mod expire;
 pub mod export;
 pub mod fetch_images;
+mod finance_mail;
+pub mod flagged;
+pub mod fraud;
 pub mod fulfil;
+pub mod methods;
 pub mod move_to_cart;
 pub mod order_mail;
 pub mod place;
@@ -15,11 +22,16 @@ pub mod popularity;
 pub mod preview_coupon;
 pub mod quote;
 pub mod rates;
+pub mod reconcile;
+pub mod record_payment;
+pub mod refund;
 pub mod remind_carts;
 pub mod reorder;
 pub mod resend;
 pub mod retention;
+pub mod review;
 pub mod send_back;
 pub mod settle;
 pub mod start_payment;
 pub mod stock_watch;
+pub mod sweep_payments;

@@ -7,15 +7,16 @@ use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::features::notifications::{
-    self, Mail, NewMail, OrderLine, OrderSummary, ParcelSummary, PaymentSummary, ReturnSummary, ReturnTurn,
-    ShippingAddress,
+    self, AccountSummary, Mail, NewMail, OrderLine, OrderSummary, ParcelSummary, PaymentSummary, RefundSummary,
+    RefundTurn, ReturnSummary, ReturnTurn, ShippingAddress,
 };
-use crate::features::orders::{self, Order, ReturnStatus};
+use crate::features::orders::{self, Order, PaymentMethod, ReturnStatus};
 use crate::features::payments;
 use crate::platform::address::Country;
+use crate::platform::config::TransferAccount;
 use crate::platform::error::Result;
 use crate::platform::format::absolute_url;
-use crate::platform::ids::{FulfilmentId, OrderId, OrderItemId, ReturnId};
+use crate::platform::ids::{FulfilmentId, OrderId, OrderItemId, RefundId, ReturnId};
 use crate::platform::jobs::{Job, JobError};
 
 /// Sends one mail about an order, once.
@@ -47,6 +48,13 @@ pub enum OrderMail {
     },
     /// The order was given up.
     Cancelled,
+    /// Money has come to this on its way back.
+    Refund {
+        /// Which.
+        refund: RefundId,
+        /// What has come of it.
+        turn: RefundTurn,
+    },
     /// A return has come to this.
     Return {
         /// Which.
@@ -91,13 +99,19 @@ pub(super) async fn compose(
     let id = order.id;
     let composed = match which {
         OrderMail::Confirmation => {
-            Some((format!("order_confirmation/{id}"), Mail::OrderConfirmation { order: summary, pay_link: None }))
+            let mail = Mail::OrderConfirmation {
+                transfer: order.transfer(&app.config.payments).map(|by| accounts(by.accounts)).unwrap_or_default(),
+                on_delivery: order.payment_method == PaymentMethod::PayOnDelivery && order.paid_at.is_none(),
+                order: summary,
+                pay_link: None,
+            };
+            Some((format!("order_confirmation/{id}"), mail))
         }
         OrderMail::Receipt => payments::find_successful(c, id).await?.map(|payment| {
             let payment = PaymentSummary {
                 method_label: payment.method_label(),
                 paid_at: payment.paid_at.or(order.paid_at).unwrap_or(order.updated_at),
-                amount_minor: payment.amount_minor,
+                amount_minor: payment.paid_minor,
                 reference: payment.reference,
             };
             (format!("payment_receipt/{id}"), Mail::PaymentReceipt { order: summary, payment })
@@ -113,6 +127,18 @@ pub(super) async fn compose(
             let refund_minor = payments::of_order(c, id).await?.iter().map(|payment| payment.refunded.0).sum();
             Some((format!("order_cancelled/{id}"), Mail::OrderCancelled { order: summary, reason, refund_minor }))
         }
+        OrderMail::Refund { refund, turn } => payments::find_refund(c, refund).await?.map(|refund| {
+            let told = RefundSummary {
+                turn,
+                amount_minor: refund.amount_minor,
+                currency: refund.currency,
+                words: refund.reason.filter(|words| !words.is_empty() && turn == RefundTurn::Requested),
+            };
+            (
+                format!("order_refund/{}/{}", refund.id, turn.as_str()),
+                Mail::OrderRefund { order: summary, refund: told },
+            )
+        }),
         OrderMail::Return { back, status } => {
             let key = format!("order_return/{back}/{}", status.as_str());
             return_summary(c, &order, &summary, back, status)
@@ -127,6 +153,16 @@ pub(super) async fn compose(
         order_id: Some(id),
         mail,
     }))
+}
+
+fn accounts(accounts: Vec<TransferAccount>) -> Vec<AccountSummary> {
+    let account = |account: TransferAccount| AccountSummary {
+        bank: account.bank,
+        name: account.name,
+        number: account.number,
+        note: account.note,
+    };
+    accounts.into_iter().map(account).collect()
 }
 
 /// A parcel that has left the house, as mails show it.

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::features::carts::{self, Owner};
-use crate::features::coupons::{self, Code, CouponLine, Discount, Facts, Refusal};
+use crate::features::coupons::{self, Code, Discount, Refusal, Wanted};
 use crate::flows::place::{self, Item};
 use crate::platform::error::Result;
 use crate::platform::ids::{ProductId, UserId};
@@ -58,13 +58,9 @@ pub async fn preview(app: &App, request: &Request<'_>) -> Result<Preview> {
         return Ok(refused(request.code.to_owned(), Refusal::Unknown));
     };
     let products: Vec<_> = goods.iter().map(|(product, _)| *product).collect();
-    let found = coupons::find(&mut connection, &code, &products, request.user, request.email).await?;
+    let wanted = Wanted { code: &code, user: request.user, email: request.email };
+    let found = coupons::find(&mut connection, wanted, &products).await?;
     connection.done();
-    let Some(found) = found else { return Ok(refused(code.to_string(), Refusal::Unknown)) };
-    let lines: Vec<_> = goods
-        .into_iter()
-        .map(|(product_id, total)| CouponLine { product_id, total, in_scope: found.in_scope.contains(&product_id) })
-        .collect();
-    let facts = Facts { now, customer: found.customer };
-    Ok(Preview { code: code.to_string(), subtotal, outcome: coupons::discount(&found.coupon, &lines, &facts) })
+    let outcome = found.ok_or(Refusal::Unknown).and_then(|found| found.discount(&goods, now));
+    Ok(Preview { code: code.to_string(), subtotal, outcome })
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::erase::{self, Idle};
 use crate::app::App;
-use crate::features::{audit, auth, catalog, inventory, merchant_webhooks, notifications, orders, privacy};
+use crate::features::{
+    audit, auth, catalog, inventory, merchant_webhooks, notifications, orders, payments, privacy, webhooks,
+};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
 use crate::platform::jobs::{Job, JobError};
@@ -27,8 +29,8 @@ impl Job<App> for Retention {
 
     async fn run(self, app: &App) -> Result<(), JobError> {
         // One that fails must not keep the others from their work; accounts may be many, so they come last.
-        let seals = merchant_webhooks::renew_seals(app).await;
-        let results = [seals, forget_traces(app).await, forget_accounts(app).await];
+        let seals = [merchant_webhooks::renew_seals(app).await, webhooks::renew_seals(app).await];
+        let results = [seals.into_iter().collect(), forget_traces(app).await, forget_accounts(app).await];
         results.into_iter().collect::<Result<()>>().map_err(JobError::from)
     }
 }
@@ -49,10 +51,12 @@ enum Trace {
     Imports,
     StockRequests,
     Webhooks,
+    ProviderEvents,
+    Payers,
 }
 
-/// Removes sessions, links, mails, visitors' consents, imports, requests to hear of stock, deliveries of events, and where audit entries came from: each kind in steps, so
-/// that no statement takes long.
+/// Removes sessions, links, mails, visitors' consents, imports, requests to hear of stock, deliveries of events, bodies of the
+/// provider's events, and where audit entries and payments came from: each kind in steps, so that no statement takes long.
 async fn forget_traces(app: &App) -> Result<()> {
     let (config, now) = (&app.config.privacy, app.clock.now());
     auth::sweep_tokens(&mut *app.db.acquire().await?, now).await?;
@@ -65,6 +69,8 @@ async fn forget_traces(app: &App) -> Result<()> {
         (Trace::Imports, Some(before(now, app.config.imports.keep_days).unwrap_or(DateTime::UNIX_EPOCH))),
         (Trace::StockRequests, before(now, app.config.inventory.request_days)),
         (Trace::Webhooks, before(now, app.config.webhooks.keep_days)),
+        (Trace::ProviderEvents, before(now, app.config.payments.webhook_days)),
+        (Trace::Payers, before(now, app.config.fraud.keep_days)),
     ];
     for (trace, before) in traces {
         let Some(before) = before else { continue };
@@ -89,6 +95,8 @@ async fn forget_some(app: &App, trace: Trace, before: DateTime<Utc>) -> Result<i
         }
         Trace::StockRequests => inventory::sweep_requests(&mut tx, before, STEP).await?,
         Trace::Webhooks => merchant_webhooks::sweep(&mut tx, before, STEP).await?,
+        Trace::ProviderEvents => webhooks::empty_bodies(&mut tx, before, STEP).await?,
+        Trace::Payers => payments::forget_payers(&mut tx, before, STEP).await?,
     };
     tx.commit().await?;
     i64::try_from(removed).map_err(Error::internal)

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 
 use super::fulfil::stale;
 use super::order_mail::{OrderMail, SendOrderMail};
+use super::refund::follow;
 use crate::app::App;
 use crate::features::auth::Identity;
 use crate::features::orders::{
@@ -177,7 +178,7 @@ pub async fn withdraw(app: &App, (id, back): (OrderId, ReturnId), user: UserId) 
     if !orders::move_return(&mut tx, back, found.version, ReturnStatus::Cancelled, None, now).await? {
         return Err(stale("return", found.version));
     }
-    leave(&mut tx, &order, (Actor::Customer, user), now).await?;
+    leave(app, &mut tx, &order, (Actor::Customer, user), now).await?;
     tx.commit().await
 }
 
@@ -221,7 +222,7 @@ pub async fn decide(
         orders::note_restocked(&mut tx, back, &decision.restocked).await?;
     }
     if decision.status != ReturnStatus::Approved {
-        leave(&mut tx, &order, (Actor::Staff, actor.user_id), now).await?;
+        leave(app, &mut tx, &order, (Actor::Staff, actor.user_id), now).await?;
     }
     tell(app, &mut tx, &order, back, decision.status).await?;
     if is_received {
@@ -286,14 +287,25 @@ fn check_restocked(back: &Return, decision: &Decision) -> Result<()> {
 }
 
 /// The order waits for its return no more: all of it has come back, or it stands where its parcels are.
-async fn leave(tx: &mut PgConnection, order: &LockedOrder, by: (Actor, UserId), now: DateTime<Utc>) -> Result<()> {
+async fn leave(
+    app: &App,
+    tx: &mut PgConnection,
+    order: &LockedOrder,
+    by: (Actor, UserId),
+    now: DateTime<Utc>,
+) -> Result<()> {
     let units: Units = orders::units(tx, order.id).await?;
     let next = match units.status() {
         _ if units.received >= units.ordered => Status::Returned,
         Some(Status::Delivered) => Status::Delivered,
         _ => Status::Shipped,
     };
-    if order.status == Status::ReturnRequested { move_to(tx, order, next, by, now).await } else { Ok(()) }
+    if order.status != Status::ReturnRequested {
+        return Ok(());
+    }
+    move_to(tx, order, next, by, now).await?;
+    // Its money may have gone back meanwhile.
+    follow::follow_order(app, tx, order.id, (Actor::System, None)).await
 }
 
 async fn move_to(

@@ -5,25 +5,56 @@ use std::time::Duration;
 
 use paystack::{InitializeTransaction, Metadata, Reference};
 
+use super::fraud;
 use crate::app::App;
 use crate::features::inventory;
-use crate::features::orders::{self, Actor, LockedOrder, Move, Status};
-use crate::features::payments::{self, NewPayment, Payment, PaymentStatus};
+use crate::features::orders::{self, Actor, LockedOrder, Move, PaymentMethod, Status, TransferInstructions};
+use crate::features::payments::{self, NewPayment, Payment, PaymentStatus, Provider};
 use crate::platform::crypto::random_name;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{OrderId, UserId};
+use crate::platform::money::Amount;
+
+/// Who pays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Payer<'a> {
+    /// His account.
+    pub user: Option<UserId>,
+    /// A guest proves with it that the order is his.
+    pub email: Option<&'a str>,
+    /// Where the request came from.
+    pub ip: Option<&'a str>,
+}
+
+/// How an order is paid.
+#[derive(Debug)]
+pub enum Started {
+    /// On the provider's page.
+    Page(Box<Payment>),
+    /// By a transfer to an account of the shop. Nothing is begun: the staff see the money come.
+    Transfer(TransferInstructions),
+}
+
+/// What was made ready for the provider.
+enum Ready {
+    Attempt(Box<(Payment, LockedOrder)>),
+    Transfer(TransferInstructions),
+}
 
 /// Starts a payment of this person's order, or gives the one that can still be paid.
 ///
 /// # Errors
-/// `NotFound` for another person's order; `Conflict` when it is paid, closed or sold out by now; `Payment` when the
-/// provider refuses; `External` when it does not answer.
-pub async fn start(app: &App, order: OrderId, user: Option<UserId>, email: Option<&str>) -> Result<Payment> {
+/// `NotFound` for another person's order; `Conflict` when it is paid, closed or sold out by now, or is paid on delivery;
+/// `Payment` when the provider refuses; `External` when it does not answer.
+pub async fn start(app: &App, order: OrderId, payer: Payer<'_>) -> Result<Started> {
     // The second round is for a reference that the provider knows and we lost the answer of.
     for _ in 0..2 {
-        let (payment, locked) = prepare(app, order, user, email).await?;
+        let (payment, locked) = match prepare(app, order, payer).await? {
+            Ready::Attempt(attempt) => *attempt,
+            Ready::Transfer(transfer) => return Ok(Started::Transfer(transfer)),
+        };
         if payment.status == PaymentStatus::Open {
-            return Ok(payment);
+            return Ok(Started::Page(Box::new(payment)));
         }
         let request = InitializeTransaction {
             email: locked.email,
@@ -51,16 +82,16 @@ pub async fn start(app: &App, order: OrderId, user: Option<UserId>, email: Optio
                 if !opened {
                     return Err(Error::conflict("This order was closed meanwhile."));
                 }
-                return Ok(Payment {
+                return Ok(Started::Page(Box::new(Payment {
                     status: PaymentStatus::Open,
                     authorization_url: Some(page.authorization_url),
                     access_code: Some(page.access_code),
                     ..payment
-                });
+                })));
             }
             Err(error) if error.is_duplicate_reference() => {
                 if let Some(open) = await_other_call(app, &payment).await? {
-                    return Ok(open);
+                    return Ok(Started::Page(Box::new(open)));
                 }
                 let now = app.clock.now();
                 payments::abandon_open(&mut *app.db.acquire().await?, order, now).await?;
@@ -82,8 +113,8 @@ pub async fn start(app: &App, order: OrderId, user: Option<UserId>, email: Optio
 }
 
 /// Stores the attempt and makes sure that the order's stock is set aside.
-async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&str>) -> Result<(Payment, LockedOrder)> {
-    let now = app.clock.now();
+async fn prepare(app: &App, id: OrderId, payer: Payer<'_>) -> Result<Ready> {
+    let (now, Payer { user, email, ip }) = (app.clock.now(), payer);
     let mut tx = app.db.begin().await?;
     let order = orders::lock(&mut tx, id)
         .await?
@@ -97,6 +128,8 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
             "A payment of this order has arrived that the shop has to look at first. Please do not pay again."
         } else if order.status == Status::Cancelled || order.status.awaits_payment() {
             "This order was given up because it was not paid in time. Please order again."
+        } else if order.is_owed() {
+            "This order is paid when it arrives."
         } else {
             "This order is paid already."
         }));
@@ -106,11 +139,22 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
     if !inventory::extend_reservations(&mut tx, id, until, now).await? {
         return Err(Error::conflict("Something in this order has been sold meanwhile. Please order again."));
     }
+    if order.payment_method == PaymentMethod::ManualTransfer {
+        let products = inventory::products_of_order(&mut tx, id).await?;
+        tx.commit().await?;
+        app.product_cache.forget(&products).await;
+        return Ok(Ready::Transfer(TransferInstructions {
+            accounts: app.config.payments.accounts(&order.currency),
+            reference: order.number,
+            amount: Amount(order.total_minor),
+            currency: order.currency,
+        }));
+    }
     if let Some(attempt) = payments::find_by_order_open(&mut tx, id).await? {
         let products = inventory::products_of_order(&mut tx, id).await?;
         tx.commit().await?;
         app.product_cache.forget(&products).await;
-        return Ok((attempt, order));
+        return Ok(Ready::Attempt(Box::new((attempt, order))));
     }
     if order.status != Status::PendingPayment {
         let change = Move {
@@ -130,16 +174,18 @@ async fn prepare(app: &App, id: OrderId, user: Option<UserId>, email: Option<&st
         order_id: id,
         order_number: &order.number,
         user_id: order.user_id,
+        provider: Provider::Paystack,
         reference: &reference,
+        received_reference: None,
         amount_minor: order.total_minor,
         currency: &order.currency,
     };
-    payments::create(&mut tx, &new, now).await?;
-    let payment = payments::find_by_order_open(&mut tx, id).await?.ok_or(Error::NotFound("The payment"))?;
+    let payment = payments::create(&mut tx, &new, now).await?;
+    fraud::look_at_start(app, &mut tx, &order, &payment, ip, now).await?;
     let products = inventory::products_of_order(&mut tx, id).await?;
     tx.commit().await?;
     app.product_cache.forget(&products).await;
-    Ok((payment, order))
+    Ok(Ready::Attempt(Box::new((payment, order))))
 }
 
 /// Another call may have started the same attempt a moment ago and be about to store its answer.

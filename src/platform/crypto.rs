@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{Context as DigestContext, SHA256, digest};
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use aws_lc_rs::rand::fill;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -78,6 +79,9 @@ impl Sha256 {
 pub struct Vault {
     current: RandomizedNonceKey,
     previous: Option<RandomizedNonceKey>,
+    key_number: i32,
+    /// Made of the current key, for what is only compared.
+    marks: hmac::Key,
 }
 
 impl fmt::Debug for Vault {
@@ -96,24 +100,45 @@ impl Vault {
     /// # Errors
     /// When a key is none, or the file cannot be read or made.
     pub fn load(current: &SecretString, previous: &SecretString, file: &Path) -> anyhow::Result<Self> {
-        let key = |text: &str| {
+        let keys = |text: &str| {
             let bytes = hex::decode(text.trim()).context("the key must be 64 hexadecimal digits")?;
-            RandomizedNonceKey::new(&AES_256_GCM, &bytes)
-                .map_err(|_| anyhow::anyhow!("the key must be 64 hexadecimal digits"))
+            let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes)
+                .map_err(|_| anyhow::anyhow!("the key must be 64 hexadecimal digits"))?;
+            // Another key, so that no text that is encrypted helps with a mark.
+            let marks = hmac::sign(&hmac::Key::new(HMAC_SHA256, &bytes), b"agape marks");
+            Ok::<_, anyhow::Error>((key, number_of(&bytes), hmac::Key::new(HMAC_SHA256, marks.as_ref())))
         };
-        let current = match current.expose_secret() {
+        let (current, key_number, marks) = match current.expose_secret() {
             "" => {
                 if !file.exists() {
                     write_secret(file, &random_token().map_err(anyhow::Error::new)?)?;
                 }
                 let text = std::fs::read_to_string(file)
                     .with_context(|| format!("the encryption key {} cannot be read", file.display()))?;
-                key(&text).with_context(|| format!("{} is damaged", file.display()))?
+                keys(&text).with_context(|| format!("{} is damaged", file.display()))?
             }
-            text => key(text)?,
+            text => keys(text)?,
         };
-        let previous = Some(previous.expose_secret()).filter(|text| !text.is_empty()).map(key).transpose()?;
-        Ok(Self { current, previous })
+        let previous = Some(previous.expose_secret()).filter(|text| !text.is_empty()).map(keys).transpose()?;
+        Ok(Self { current, previous: previous.map(|(key, ..)| key), key_number, marks })
+    }
+
+    /// A number, never 0, that tells the current key from others and nothing about it. Stored beside what is sealed, it lets
+    /// a query find what another key has sealed.
+    pub fn key_number(&self) -> i32 {
+        self.key_number
+    }
+
+    /// By what something personal is known again without being kept: HMAC-SHA-256 under a key that only the servers have.
+    /// `kind` keeps things of different kinds apart. Another `auth.encryption_key` gives other marks.
+    pub fn mark(&self, kind: &str, data: &[u8]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.marks);
+        context.update(kind.as_bytes());
+        context.update(&[0]);
+        context.update(data);
+        let mut mark = [0; 32];
+        mark.copy_from_slice(context.sign().as_ref());
+        mark
     }
 
     /// Encrypts `text` for the row that `owner` names.
@@ -144,6 +169,11 @@ impl Vault {
                 Error::internal(anyhow::anyhow!("a secret cannot be decrypted; was auth.encryption_key changed?"))
             })
     }
+}
+
+fn number_of(key: &[u8]) -> i32 {
+    let [a, b, c, d, ..] = sha256(&[b"agape vault mark ", key].concat());
+    i32::from_be_bytes([a & 0x7f, b, c, d]).max(1)
 }
 
 fn open_with(key: &RandomizedNonceKey, owner: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
@@ -205,6 +235,25 @@ mod tests {
         assert_eq!(vault(&new, &old).open(b"ama", &sealed).unwrap(), b"secret");
         assert!(vault(&new, &old).is_outdated(b"ama", &sealed) && !vault(&old, "").is_outdated(b"ama", &sealed));
         assert!(vault(&new, "").open(b"ama", &sealed).is_err());
+        assert_ne!(vault(&new, &old).key_number(), vault(&old, "").key_number());
+        assert_eq!(vault(&new, &old).key_number(), vault(&new, "").key_number());
+    }
+
+    #[test]
+    fn a_mark_depends_on_key_kind_and_data() {
+        let first = vault(&"ab".repeat(32), "");
+        assert_eq!(first.mark("ip", b"a"), vault(&"ab".repeat(32), &"cd".repeat(32)).mark("ip", b"a"));
+        let others = [vault(&"cd".repeat(32), "").mark("ip", b"a"), first.mark("email", b"a"), first.mark("ip", b"b")];
+        assert!(others.iter().all(|other| *other != first.mark("ip", b"a")));
+    }
+
+    #[test]
+    fn each_key_has_a_number_of_its_own() {
+        let mut numbers: Vec<_> = (0..64).map(|byte: u8| number_of(&[byte; 32])).collect();
+        assert!(numbers.iter().all(|number| *number > 0));
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 64);
     }
 
     #[test]

@@ -80,8 +80,16 @@ id! {
     MethodId;
     /// One attempt to pay an order.
     PaymentId;
+    /// Money that goes back.
+    RefundId;
     /// A stored delivery of a provider's webhook.
     WebhookEventId;
+    /// A comparison of the provider's list with our payments.
+    ReconciliationId;
+    /// A difference that such a comparison has found.
+    FindingId;
+    /// A payment that its buyer, or his bank, wants back.
+    DisputeId;
     /// An address that is told of events.
     EndpointId;
     /// An event on its way to such an address.

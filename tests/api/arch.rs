@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Which feature may use which, through the other's `mod.rs`, and why. Everything wider is a flow.
-const EDGES: [(&str, &str, &str); 32] = [
+const EDGES: [(&str, &str, &str); 40] = [
     ("addresses", "auth", "whose address book it is"),
     ("audit", "auth", "an entry names its actor, who is an `Identity`"),
     ("auth", "audit", "sign-ins and their failures are on record"),
@@ -17,6 +17,8 @@ const EDGES: [(&str, &str, &str); 32] = [
     ("catalog", "media", "products show pictures of the library, in its sizes"),
     ("coupons", "audit", "what staff does to coupons is on record"),
     ("coupons", "auth", "staff routes ask for a permission; who is signed in is known by his account's address"),
+    ("disputes", "audit", "what staff answers is on record"),
+    ("disputes", "auth", "staff routes ask for a permission"),
     ("inventory", "audit", "what staff does to stock is on record"),
     ("inventory", "auth", "staff routes ask for a permission; an account is written to at its own address"),
     ("media", "audit", "what staff takes in and deletes is on record"),
@@ -27,14 +29,20 @@ const EDGES: [(&str, &str, &str); 32] = [
     ("orders", "audit", "what staff does to orders is on record"),
     ("orders", "auth", "whose orders they are"),
     ("orders", "coupons", "an order names a coupon by its code"),
+    ("orders", "disputes", "staff see an order with who wants its money back"),
     ("orders", "payments", "staff see an order with its money"),
     ("orders", "shipping", "a quote shows the ways of shipping"),
     ("payments", "auth", "whose payments they are"),
     ("privacy", "auth", "whose data it is"),
+    ("reconciliation", "audit", "what staff starts and closes is on record"),
+    ("reconciliation", "auth", "staff routes ask for a permission"),
+    ("reconciliation", "payments", "a finding says where a payment stands"),
     ("shipping", "audit", "what staff changes is on record"),
     ("shipping", "auth", "staff routes ask for a permission"),
     ("taxes", "audit", "what staff changes is on record"),
     ("taxes", "auth", "staff routes ask for a permission"),
+    ("webhooks", "audit", "what staff has worked on again is on record"),
+    ("webhooks", "auth", "staff routes ask for a permission"),
     ("wishlists", "auth", "whose wishes they are"),
     ("wishlists", "catalog", "a wishlist shows whole products"),
 ];
@@ -75,7 +83,7 @@ const OPEN_MODULES: [(&str, &str); 2] = [
 ];
 
 /// Which feature's stores write and read a table. `shared` ones may be read by every store.
-const TABLES: [(&str, &str); 56] = [
+const TABLES: [(&str, &str); 70] = [
     ("users", "auth"),
     ("sessions", "auth"),
     ("refresh_tokens", "auth"),
@@ -125,6 +133,20 @@ const TABLES: [(&str, &str); 56] = [
     ("returns", "orders"),
     ("return_items", "orders"),
     ("payments", "payments"),
+    ("refunds", "payments"),
+    ("refund_items", "payments"),
+    ("refund_moves", "payments"),
+    ("webhook_events", "webhooks"),
+    ("reconciliations", "reconciliation"),
+    ("reconciliation_days", "reconciliation"),
+    ("reconciliation_items", "reconciliation"),
+    ("reconciliation_sums", "reconciliation"),
+    ("reconciliation_findings", "reconciliation"),
+    ("reconciliation_hits", "reconciliation"),
+    ("disputes", "disputes"),
+    ("dispute_notes", "disputes"),
+    ("payment_reviews", "payments"),
+    ("dispute_looks", "disputes"),
     ("taxes", "taxes"),
     ("shipping_zones", "shipping"),
     ("shipping_places", "shipping"),
@@ -135,7 +157,7 @@ const TABLES: [(&str, &str); 56] = [
 ];
 
 /// Stores that read another feature's table, and why.
-const TABLE_EXCEPTIONS: [(&str, &str, &str); 12] = [
+const TABLE_EXCEPTIONS: [(&str, &str, &str); 15] = [
     ("src/features/inventory/store.rs", "variants", "tells which products' cached answers a change of stock concerns"),
     ("src/features/inventory/store/", "variants", "staff know a level by its variant's sku"),
     (
@@ -147,6 +169,11 @@ const TABLE_EXCEPTIONS: [(&str, &str, &str); 12] = [
     ("src/features/events/store.rs", "stock_movements", "and so is the ledger"),
     ("src/features/events/store.rs", "orders", "an event names its order by its number"),
     ("src/features/events/store.rs", "variants", "and its variant by its sku"),
+    (
+        "src/features/reconciliation/store/items.rs",
+        "payments",
+        "the provider's list is joined with our payments, in one query",
+    ),
     ("src/features/coupons/store/", "products", "which goods a coupon is for"),
     ("src/features/coupons/store/", "categories", "and that a category stands for those below it"),
     (
@@ -155,6 +182,12 @@ const TABLE_EXCEPTIONS: [(&str, &str, &str); 12] = [
         "a customer is known by his account's address; one query for an order",
     ),
     ("src/features/coupons/store/find.rs", "orders", "a coupon may be for a first order; the same query"),
+    ("src/features/payments/store/sending.rs", "orders", "the doctor compares an order with its money; one query"),
+    (
+        "src/features/payments/store/reviews.rs",
+        "users",
+        "since when the buyer has his account; one query for an attempt",
+    ),
     ("src/features/inventory/store/levels.rs", "categories", "the stock of a category is that of those below it too"),
 ];
 

@@ -9,8 +9,9 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::refunds::control;
 use crate::support::pictures::jpeg;
-use crate::support::{Call, TestApp};
+use crate::support::{Call, PAYSTACK_KEY, Product, TestApp};
 
 const AMA: &str = "ama@example.com";
 const PASSWORD: &str = "Test@1234";
@@ -25,6 +26,7 @@ async fn behind_a_proxy() -> TestApp {
     TestApp::with(|config| {
         config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
         config.webhooks.private_networks = vec!["127.0.0.1".parse().unwrap()];
+        config.payments.transfer_accounts = vec!["NGN; First Bank; AGAPE; 1".parse().unwrap()];
     })
     .await
 }
@@ -169,6 +171,28 @@ async fn every_write_of_the_staff_is_on_record() {
     let path = format!("/admin/orders/{given_up}/cancel");
     staff(shop.post(&path), "give-up").json(&json!({})).send().await.expect(200);
     done.push(("POST /api/v1/admin/orders/{order}/cancel", given_up));
+    let waiting = shop.order_paid_by(&ama, &goods, "manual_transfer").await.expect(201)["order"].clone();
+    let waiting = waiting["id"].as_str().unwrap().to_owned();
+    let money = json!({"amount": 1, "reference": "FT-1"});
+    let path = format!("/admin/orders/{waiting}/payments");
+    staff(shop.post(&path), "record-payment").json(&money).send().await.expect(201);
+    done.push(("POST /api/v1/admin/orders/{order}/payments", waiting));
+    for (deed, route) in [
+        ("approve", "POST /api/v1/admin/reviews/{review}/approve"),
+        ("reject", "POST /api/v1/admin/reviews/{review}/reject"),
+    ] {
+        let held = shop.paid_order(&ama, &goods, 1).await;
+        let review = shop.hold(&held).await;
+        let path = format!("/admin/reviews/{review}/{deed}");
+        staff(shop.post(&path), &format!("{deed}-review"))
+            .json(&json!({"note": "Ama has called"}))
+            .send()
+            .await
+            .expect(200);
+        staff(shop.post(&path), "refused").json(&json!({})).send().await.expect_error(409, "CONFLICT");
+        done.push((route, review));
+    }
+    money_back(&shop, &staff, (&ama, &goods), &mut done).await;
     let kofis = format!("/admin/users/{kofi_id}");
     let lock = json!({"reason": "asked for it"});
     staff(shop.post(&format!("{kofis}/lock")), "lock").json(&lock).send().await.expect(200);
@@ -275,7 +299,10 @@ async fn every_write_of_the_staff_is_on_record() {
     staff(shop.delete(&path), "webhook-gone").send().await.expect(200);
     done.push(("DELETE /api/v1/admin/webhooks/{webhook}", webhook.clone()));
 
-    let log = entries(&shop, &admin, "limit=100").await;
+    provider(&shop, &staff, &mut done).await;
+
+    let mut log = entries(&shop, &admin, "limit=100").await;
+    log.extend(entries(&shop, &admin, "limit=100&page=2").await);
     let of = |request: &str| log.iter().filter(|entry| entry["requestId"] == request).cloned().collect::<Vec<_>>();
     let of_route = |route: &str| done.iter().find(|(known, _)| *known == route).unwrap().1.clone();
     for (request, action, route) in [
@@ -295,6 +322,11 @@ async fn every_write_of_the_staff_is_on_record() {
         ("rename", "category.update", "PATCH /api/v1/categories/{category}"),
         ("sort", "category.order", "PUT /api/v1/categories/order"),
         ("drop", "category.delete", "DELETE /api/v1/categories/{category}"),
+        ("event-again", "webhook_event.replay", "POST /api/v1/admin/webhook-events/{event}/replay"),
+        ("compare", "reconciliation.start", "POST /api/v1/admin/reconciliations"),
+        ("explain", "reconciliation_finding.resolve", "POST /api/v1/admin/reconciliation-findings/{finding}/resolve"),
+        ("dispute-note", "dispute.note", "POST /api/v1/admin/disputes/{dispute}/notes"),
+        ("dispute", "dispute.answer", "POST /api/v1/admin/disputes/{dispute}/resolve"),
         ("tax", "tax.create", "POST /api/v1/admin/taxes"),
         ("tax-rate", "tax.update", "PATCH /api/v1/admin/taxes/{tax}"),
         ("tax-next", "tax.schedule", "POST /api/v1/admin/taxes/{tax}/successor"),
@@ -314,6 +346,15 @@ async fn every_write_of_the_staff_is_on_record() {
         ("return", "order.request_return", "POST /api/v1/admin/orders/{order}/returns"),
         ("approve", "order.decide_return", "PATCH /api/v1/admin/orders/{order}/returns/{return}"),
         ("give-up", "order.cancel", "POST /api/v1/admin/orders/{order}/cancel"),
+        ("record-payment", "order.record_payment", "POST /api/v1/admin/orders/{order}/payments"),
+        ("approve-review", "review.approve", "POST /api/v1/admin/reviews/{review}/approve"),
+        ("reject-review", "review.reject", "POST /api/v1/admin/reviews/{review}/reject"),
+        ("refund", "refund.create", "POST /api/v1/admin/orders/{order}/refunds"),
+        ("account", "refund.name_account", "POST /api/v1/admin/refunds/{refund}/bank-details"),
+        ("retry", "refund.retry", "POST /api/v1/admin/refunds/{refund}/retry"),
+        ("by-hand", "refund.by_hand", "POST /api/v1/admin/refunds/{refund}/manual"),
+        ("accept", "payment.accept", "POST /api/v1/admin/payments/{payment}/accept"),
+        ("money-back", "payment.give_back", "POST /api/v1/admin/payments/{payment}/refund"),
         ("lock", "user.lock", "POST /api/v1/admin/users/{user}/lock"),
         ("unlock", "user.unlock", "POST /api/v1/admin/users/{user}/unlock"),
         ("2fa", "user.two_factor_reset", "DELETE /api/v1/admin/users/{user}/2fa"),
@@ -432,6 +473,71 @@ async fn every_write_of_the_staff_is_on_record() {
 }
 
 /// All that staff do to taxes and shipping.
+/// What staff do to money.
+async fn money_back(
+    shop: &TestApp,
+    staff: &impl Fn(Call, &str) -> Call,
+    (ama, goods): (&str, &Product),
+    done: &mut Vec<(&'static str, String)>,
+) {
+    let status = async |id: &str, status: &str| {
+        shop.wait_for("the refund", || async {
+            let sql = "select status from refunds where id::text = $1";
+            let found: String = sqlx::query_scalar(sql).bind(id).fetch_one(&shop.database.pool).await.unwrap();
+            (found == status).then_some(())
+        })
+        .await;
+    };
+    let moves = async |id: &str, to: &str| {
+        let sql = "select provider_refund_id from refunds where id::text = $1";
+        let number: i64 = sqlx::query_scalar(sql).bind(id).fetch_one(&shop.database.pool).await.unwrap();
+        control(shop, "refund", &json!({"id": number, "status": to})).await;
+        status(id, &to.replace('-', "_")).await;
+    };
+    let id_in = |answer: &Value| answer["refund"]["id"].as_str().unwrap().to_owned();
+    control(shop, "faults", &json!({"refunds": "held"})).await;
+    let order = shop.paid_order(ama, goods, 1).await;
+    let path = format!("/admin/orders/{}/refunds", order["id"].as_str().unwrap());
+    let asked = staff(shop.post(&path), "refund").json(&json!({"amount": 10})).send().await.expect(201);
+    let refund = id_in(&asked);
+    done.push(("POST /api/v1/admin/orders/{order}/refunds", refund.clone()));
+    status(&refund, "processing").await;
+    moves(&refund, "needs-attention").await;
+    let path = format!("/admin/refunds/{refund}");
+    let account = json!({"accountNumber": "0123456789", "bankId": 9});
+    staff(shop.post(&format!("{path}/bank-details")), "account").json(&account).send().await.expect(200);
+    done.push(("POST /api/v1/admin/refunds/{refund}/bank-details", refund.clone()));
+    moves(&refund, "failed").await;
+    let retried = staff(shop.post(&format!("{path}/retry")), "retry").json(&json!({})).send().await.expect(201);
+    let refund = id_in(&retried);
+    done.push(("POST /api/v1/admin/refunds/{refund}/retry", refund.clone()));
+    status(&refund, "processing").await;
+    moves(&refund, "failed").await;
+    let path = format!("/admin/refunds/{refund}/manual");
+    let by_hand = staff(shop.post(&path), "by-hand").json(&json!({"note": "cash"})).send().await.expect(201);
+    done.push(("POST /api/v1/admin/refunds/{refund}/manual", id_in(&by_hand)));
+    for (what, id, route) in [
+        ("accept", "accept", "POST /api/v1/admin/payments/{payment}/accept"),
+        ("refund", "money-back", "POST /api/v1/admin/payments/{payment}/refund"),
+    ] {
+        let order = shop.order(ama, goods, 1).await;
+        let page = shop.initialize(ama, &order).await;
+        control(shop, "faults", &json!({"amount_delta": -100})).await;
+        shop.pay(&page).await;
+        let payment = page["paymentId"].as_str().unwrap().to_owned();
+        shop.wait_for("the flag", || async {
+            let sql = "select status from payments where id::text = $1";
+            let found: String = sqlx::query_scalar(sql).bind(&payment).fetch_one(&shop.database.pool).await.unwrap();
+            (found == "flagged").then_some(())
+        })
+        .await;
+        let path = format!("/admin/payments/{payment}/{what}");
+        staff(shop.post(&path), id).json(&json!({"note": "so be it"})).send().await.expect(200);
+        done.push((route, payment));
+    }
+    control(shop, "faults", &json!({})).await;
+}
+
 async fn rates(shop: &TestApp, staff: &impl Fn(Call, &str) -> Call, done: &mut Vec<(&'static str, String)>) {
     let id = |thing: &Value| thing["id"].as_str().unwrap().to_owned();
     let body =
@@ -468,6 +574,38 @@ async fn rates(shop: &TestApp, staff: &impl Fn(Call, &str) -> Call, done: &mut V
     done.push(("DELETE /api/v1/admin/shipping/zones/{zone}/methods/{method}", id(&method)));
     staff(shop.delete(&path), "zone-gone").send().await.expect(200);
     done.push(("DELETE /api/v1/admin/shipping/zones/{zone}", id(&zone)));
+}
+
+/// What staff do about the provider: the first paid order is disputed, and a difference is found.
+async fn provider(shop: &TestApp, staff: &impl Fn(Call, &str) -> Call, done: &mut Vec<(&'static str, String)>) {
+    let event = shop.database.text("select id::text from webhook_events limit 1").await.unwrap();
+    let path = format!("/admin/webhook-events/{event}/replay");
+    staff(shop.post(&path), "event-again").send().await.expect(202);
+    done.push(("POST /api/v1/admin/webhook-events/{event}/replay", event));
+    let body = json!({"from": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"});
+    let run = staff(shop.post("/admin/reconciliations"), "compare").json(&body).send().await.expect(202);
+    done.push(("POST /api/v1/admin/reconciliations", run["reconciliation"]["id"].as_str().unwrap().to_owned()));
+    let found = "insert into reconciliation_findings (id, kind, reference, status, mendable, found_at)
+                 values (gen_random_uuid(), 'MISSING_IN_LOCAL', 'r', 'open', false, now()) returning id::text";
+    let finding = shop.database.text(found).await.unwrap();
+    let path = format!("/admin/reconciliation-findings/{finding}/resolve");
+    staff(shop.post(&path), "explain").json(&json!({"note": "a refund by hand"})).send().await.expect(200);
+    done.push(("POST /api/v1/admin/reconciliation-findings/{finding}/resolve", finding));
+    let reference = shop.database.text("select reference from payments where status = 'success' limit 1").await;
+    let open = shop.post("//sandbox/paystack/_control/disputes").token(PAYSTACK_KEY);
+    open.json(&json!({"reference": reference})).send().await.expect(200);
+    let dispute = shop.wait_for("the dispute", || shop.database.text("select id::text from disputes")).await;
+    let path = format!("/admin/disputes/{dispute}");
+    staff(shop.post(&format!("{path}/notes")), "dispute-note")
+        .json(&json!({"text": "Ama again"}))
+        .send()
+        .await
+        .expect(201);
+    done.push(("POST /api/v1/admin/disputes/{dispute}/notes", dispute.clone()));
+    let body = json!({"resolution": "declined", "message": "Ama has it"});
+    staff(shop.post(&format!("{path}/resolve")), "dispute").json(&body).send().await.expect(200);
+    done.push(("POST /api/v1/admin/disputes/{dispute}/resolve", dispute));
+    shop.wait_for_jobs().await;
 }
 
 /// So does what people do with their accounts: coming in, failing to, leaving, taking their data away.

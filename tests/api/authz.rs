@@ -62,13 +62,15 @@ const OPTIONAL: [&str; 15] = [
 ];
 
 /// Which roles may do what.
-const TABLE: [(&str, &[Role]); 11] = [
+const TABLE: [(&str, &[Role]); 13] = [
     ("manage_catalog", &[Role::Admin, Role::Merchant]),
     ("manage_inventory", &[Role::Admin, Role::Merchant, Role::Fulfilment]),
     ("manage_rates", &[Role::Admin, Role::Merchant]),
     ("manage_coupons", &[Role::Admin, Role::Merchant]),
     ("read_orders", &[Role::Admin, Role::Merchant, Role::Fulfilment, Role::Finance]),
     ("manage_orders", &[Role::Admin, Role::Merchant, Role::Fulfilment]),
+    ("read_payments", &[Role::Admin, Role::Merchant, Role::Finance]),
+    ("manage_payments", &[Role::Admin, Role::Finance]),
     ("read_users", &[Role::Admin, Role::Merchant]),
     ("manage_users", &[Role::Admin]),
     ("read_audit", &[Role::Admin]),

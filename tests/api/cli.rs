@@ -627,6 +627,7 @@ async fn every_command_has_help() {
     for command in [
         &[][..],
         &["serve"],
+        &["sandbox"],
         &["migrate"],
         &["migrate", "up"],
         &["migrate", "status"],
@@ -649,8 +650,19 @@ async fn every_command_has_help() {
         assert!(stdout(&output).contains("Usage: agape"), "{command:?}: {}", stdout(&output));
     }
     let main = stdout(&agape(folder.path(), &["--help"], &[]).await);
-    let commands =
-        ["serve", "migrate", "import", "doctor", "keys", "totp", "admin", "config", "openapi", "completions"];
+    let commands = [
+        "serve",
+        "sandbox",
+        "migrate",
+        "import",
+        "doctor",
+        "keys",
+        "totp",
+        "admin",
+        "config",
+        "openapi",
+        "completions",
+    ];
     for command in commands {
         assert!(main.lines().any(|line| line.trim().starts_with(command)), "{command} is missing in {main}");
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use agape::features::auth::Role;
-use agape::features::coupons::{self, Found, NewRedemption};
+use agape::features::coupons::{self, Found, NewRedemption, Wanted};
 use agape::flows::expire::Sweep;
 use agape::flows::settle::{self, Outcome};
 use agape::platform::ids::OrderId;
@@ -543,7 +543,9 @@ async fn guest_orders(shop: &TestApp, emails: &[String], product: &Product) -> V
 async fn find(shop: &TestApp, code: &str, email: &str) -> Found {
     let email: Email = email.parse().unwrap();
     let mut connection = shop.app.db.acquire().await.unwrap();
-    coupons::find(&mut connection, &code.parse().unwrap(), &[], None, Some(&email)).await.unwrap().unwrap()
+    let code = code.parse().unwrap();
+    let wanted = Wanted { code: &code, user: None, email: Some(&email) };
+    coupons::find(&mut connection, wanted, &[]).await.unwrap().unwrap()
 }
 
 /// A use of a coupon as it is found.

@@ -43,6 +43,7 @@ async fn an_order_tells_what_becomes_of_it() {
     shop.pay(&payment).await;
     shop.wait_for_status(&ama, &order, "paid").await;
     let id = order["id"].as_str().unwrap();
+    shop.sandbox_faults(&json!({"refunds": "held"})).await;
     let note = json!({"text": "call Ama first"});
     shop.post(&format!("/admin/orders/{id}/notes")).token(&admin).json(&note).send().await.expect(201);
     shop.post(&format!("/orders/{id}/cancel"))
@@ -52,9 +53,10 @@ async fn an_order_tells_what_becomes_of_it() {
         .await
         .expect(200);
 
-    let events = wait_for(&shop, &admin, &format!("order={id}"), 7).await;
+    let events = wait_for(&shop, &admin, &format!("order={id}"), 8).await;
     let stock = "stock.changed";
-    let expected = ["order.placed", stock, "order.paid", stock, "order.cancelled", "refund.pending", stock];
+    let expected =
+        ["order.placed", stock, "order.paid", stock, "order.cancelled", "refund.pending", stock, "refund.processing"];
     assert_eq!(topics(&events), expected, "{events:#?}");
     let text = json!(events).to_string();
     for personal in ["Ama", "ama@", "Broad Street", "0803"] {

@@ -80,6 +80,45 @@ async fn first_come_first_served() {
     assert_ledger(&shop).await;
 }
 
+/// Of orders that are written together each has its own coupon, for its own customer, whatever the others have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_has_its_own_coupon() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "HOT", 1_000, 100).await;
+    for coupon in [
+        json!({"code": "TENTH", "kind": "percentage", "percent": 10}),
+        json!({"code": "FIXED", "kind": "fixed", "amount": 200}),
+        json!({"code": "FIRST", "kind": "fixed", "amount": 300, "firstOrderOnly": true}),
+    ] {
+        shop.post("/admin/coupons").token(&admin).json(&coupon).send().await.expect(201);
+    }
+    call(&shop, &product, 1, "known@example.com").send().await.expect(201);
+    let with = |code: &str, email: &str| {
+        let mut body = body(&product, 1, email);
+        body["couponCode"] = json!(code);
+        shop.post("/orders").json(&body)
+    };
+    let answers = together(
+        &shop,
+        vec![
+            call(&shop, &product, 1, "a@example.com"),
+            with("TENTH", "b@example.com"),
+            with("NOSUCH", "c@example.com"),
+            with("FIXED", "d@example.com"),
+            call(&shop, &product, 1, "e@example.com"),
+            with("FIRST", "known@example.com"),
+            with("FIRST", "f@example.com"),
+            with("TENTH", "known@example.com"),
+        ],
+    )
+    .await;
+    assert_eq!(statuses(&answers), [201, 201, 400, 201, 201, 400, 201, 201]);
+    let discounts: Vec<_> = answers.iter().map(|answer| answer.body["data"]["order"]["discount"].as_i64()).collect();
+    assert_eq!(discounts, [Some(0), Some(100), None, Some(200), Some(0), None, Some(300), Some(100)]);
+    assert_eq!(commits(&shop).await, 3, "all who waited are written by one transaction");
+}
+
 /// What is wrong with one order is told to its buyer, and the others do not notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_order_spoils_no_other() {

@@ -272,32 +272,6 @@ async fn a_shortened_webhook_is_asked_about() {
     assert_eq!(open.status().await, "paid");
 }
 
-/// Money that comes after the order was given up revives it while the goods are there, and is flagged when not.
-#[tokio::test]
-async fn late_money_revives_the_order_or_is_flagged() {
-    for sold_meanwhile in [false, true] {
-        let open = open().await;
-        let path = format!("/orders/{}/cancel", open.order["id"].as_str().unwrap());
-        open.shop.post(&path).token(&open.ama).json(&json!({})).send().await.expect(200);
-        if sold_meanwhile {
-            let ben = open.shop.customer("ben@example.com").await;
-            open.shop.order(&ben, &open.product, 4).await;
-        }
-        open.deliver(&charge_success(&open.reference, open.total, 1)).await;
-        let orders = "select status from orders order by placed_at limit 1";
-        let status = open.shop.database.text(orders).await.unwrap();
-        if sold_meanwhile {
-            assert_eq!(status, "cancelled");
-            assert_eq!(open.flag().await.as_deref(), Some("paid after the goods were sold to somebody else"));
-            assert_eq!(open.shop.available(&open.product).await, 1);
-        } else {
-            assert_eq!(status, "paid");
-            assert_eq!(open.shop.available(&open.product).await, 3);
-        }
-        assert_ledger(&open.shop).await;
-    }
-}
-
 /// Two attempts that are both paid: the second is flagged for a refund, the stock goes down once.
 #[tokio::test]
 async fn a_second_payment_of_an_order_is_flagged() {

@@ -7,7 +7,8 @@ use agape::features::payments::PaymentStatus;
 use agape::features::{auth, carts::Owner, inventory, orders, payments};
 use agape::flows::expire::Sweep;
 use agape::flows::quote::Destination;
-use agape::flows::{cancel, place, settle, start_payment};
+use agape::flows::start_payment::{self, Payer, Started};
+use agape::flows::{cancel, place, settle};
 use agape::platform::ids::{OrderId, UserId, VariantId};
 use agape::platform::jobs::Job;
 use chrono::TimeDelta;
@@ -85,7 +86,8 @@ pub fn transaction(reference: &str, amount: i64, status: &str) -> paystack::Tran
 
 async fn open(shop: &TestApp, user: UserId, product: &Product) -> Open {
     let id = order(&shop.app, user, &[(product.variant.parse().unwrap(), 2)]).await.unwrap();
-    let payment = start_payment::start(&shop.app, id, Some(user), None).await.unwrap();
+    let payer = Payer { user: Some(user), ..Payer::default() };
+    let Started::Page(payment) = start_payment::start(&shop.app, id, payer).await.unwrap() else { panic!("no page") };
     assert_eq!(payment.status, PaymentStatus::Open);
     Open { id, user, reference: payment.reference, amount: payment.amount_minor }
 }
@@ -115,7 +117,10 @@ fn happen(shop: &TestApp, event: Event, open: Open) -> BoxFuture<'static, ()> {
                 settle::settle(&app, &transaction(&open.reference, open.amount, "failed")).await.unwrap();
             }
             Event::Cancel => drop(cancel::by_customer(&app, open.id, open.user, None).await),
-            Event::Extend => drop(start_payment::start(&app, open.id, Some(open.user), None).await),
+            Event::Extend => {
+                let payer = Payer { user: Some(open.user), ..Payer::default() };
+                drop(start_payment::start(&app, open.id, payer).await);
+            }
             Event::Sweep => Sweep {}.run(&app).await.unwrap(),
         }
     }

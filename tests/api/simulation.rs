@@ -10,10 +10,11 @@ use agape::app::App;
 use agape::features::auth::Role;
 use agape::features::inventory::{self, Change, Edit, Movement, Refusal, StaffReason};
 use agape::features::orders::{self, Status};
-use agape::features::payments::{self, NewPayment};
+use agape::features::payments::{self, NewPayment, Provider};
 use agape::flows::expire::Sweep;
 use agape::flows::settle::Outcome;
-use agape::flows::{cancel, settle, start_payment};
+use agape::flows::start_payment::{self, Payer};
+use agape::flows::{cancel, settle};
 use agape::platform::error::Error;
 use agape::platform::ids::{OrderId, UserId, VariantId};
 use agape::platform::jobs::Job;
@@ -113,7 +114,9 @@ async fn place(app: &App, user: UserId, lines: &[(VariantId, i32)]) -> Result<Pl
         order_id: id,
         order_number: &placed.number,
         user_id: Some(user),
+        provider: Provider::Paystack,
         reference: &placed.number,
+        received_reference: None,
         amount_minor: placed.total_minor,
         currency: &placed.currency,
     };
@@ -150,9 +153,16 @@ fn is_refused<T>(result: Result<T, Error>, what: &str) -> bool {
 /// Where an order stands in the model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    Waiting { held: bool, until: DateTime<Utc>, expires: Option<DateTime<Utc>> },
+    Waiting {
+        held: bool,
+        until: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    },
     Paid,
-    Cancelled,
+    /// By its buyer, on purpose, or by the clock.
+    Cancelled {
+        on_purpose: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -197,15 +207,16 @@ impl Model {
                 known.state = State::Paid;
                 self.shift(&lines, -1, -1);
             }
-            State::Waiting { .. } | State::Cancelled if has => {
+            State::Cancelled { on_purpose: true } => {
+                return Outcome::Flagged("the order was given up before the money came");
+            }
+            State::Waiting { .. } | State::Cancelled { .. } if has => {
                 known.state = State::Paid;
                 self.shift(&lines, -1, 0);
             }
             state => {
-                // It waits for the staff.
-                if let State::Waiting { expires, .. } = state {
-                    *expires = None;
-                }
+                // Its money goes back.
+                *state = State::Cancelled { on_purpose: false };
                 return Outcome::Flagged("paid after the goods were sold to somebody else");
             }
         }
@@ -213,9 +224,9 @@ impl Model {
     }
 
     /// Frees what a waiting order holds, and gives it up.
-    fn cancel(&mut self, i: usize) -> bool {
+    fn cancel(&mut self, i: usize, on_purpose: bool) -> bool {
         let State::Waiting { held, .. } = self.orders[i].state else { return false };
-        self.orders[i].state = State::Cancelled;
+        self.orders[i].state = State::Cancelled { on_purpose };
         if held {
             self.shift(&self.orders[i].lines.clone(), 0, -1);
         }
@@ -225,7 +236,7 @@ impl Model {
     fn extend(&mut self, i: usize, now: DateTime<Utc>) -> bool {
         let lines = self.orders[i].lines.clone();
         let has = self.has(&lines);
-        let State::Waiting { held, until, expires: Some(expires) } = &mut self.orders[i].state else { return false };
+        let State::Waiting { held, until, expires } = &mut self.orders[i].state else { return false };
         if *expires <= now || !*held && !has {
             return false;
         }
@@ -238,10 +249,10 @@ impl Model {
 
     fn sweep(&mut self, now: DateTime<Utc>) {
         for i in 0..self.orders.len() {
-            if let State::Waiting { expires: Some(expires), .. } = self.orders[i].state
+            if let State::Waiting { expires, .. } = self.orders[i].state
                 && expires <= now
             {
-                self.cancel(i);
+                self.cancel(i, false);
             }
             let known = &mut self.orders[i];
             if let State::Waiting { held, until, .. } = &mut known.state
@@ -284,7 +295,7 @@ async fn in_sequence(shop: &TestApp, variants: &[VariantId], user: UserId, seed:
                         let state = State::Waiting {
                             held: true,
                             until: now + TimeDelta::minutes(15),
-                            expires: Some(now + TimeDelta::minutes(30)),
+                            expires: now + TimeDelta::minutes(30),
                         };
                         model.orders.push(Known { placed, lines, state, has_money: false });
                     }
@@ -302,12 +313,19 @@ async fn in_sequence(shop: &TestApp, variants: &[VariantId], user: UserId, seed:
             (Step::Cancel, Some(i)) => {
                 let refused = is_refused(cancel::by_customer(app, model.orders[i].placed.id, user, None).await, &what);
                 let before = model.orders[i].state;
-                assert_eq!(!refused, model.cancel(i), "{what}: {before:?}");
+                assert_eq!(!refused, model.cancel(i, true), "{what}: {before:?}");
             }
             (Step::Extend, Some(i)) => {
                 let now = app.clock.now();
-                let refused =
-                    is_refused(start_payment::start(app, model.orders[i].placed.id, Some(user), None).await, &what);
+                let refused = is_refused(
+                    start_payment::start(
+                        app,
+                        model.orders[i].placed.id,
+                        Payer { user: Some(user), ..Payer::default() },
+                    )
+                    .await,
+                    &what,
+                );
                 let before = model.orders[i].state;
                 assert_eq!(!refused, model.extend(i, now), "{what}: {before:?}");
             }
@@ -335,7 +353,7 @@ async fn in_sequence(shop: &TestApp, variants: &[VariantId], user: UserId, seed:
         let expected = match known.state {
             State::Waiting { .. } => Status::PendingPayment,
             State::Paid => Status::Paid,
-            State::Cancelled => Status::Cancelled,
+            State::Cancelled { .. } => Status::Cancelled,
         };
         assert_eq!(status, expected, "seed {seed}: {known:?}");
     }
@@ -386,7 +404,10 @@ async fn at_once(
                 is_refused(cancel::by_customer(&app, order.id, user, None).await, &what);
             }
             (Step::Extend, Some(order)) => {
-                is_refused(start_payment::start(&app, order.id, Some(user), None).await, &what);
+                is_refused(
+                    start_payment::start(&app, order.id, Payer { user: Some(user), ..Payer::default() }).await,
+                    &what,
+                );
             }
             (Step::Adjust, _) => {
                 let (variant, by) = (variants.choose(random).unwrap(), random.random_range(-6..=12));

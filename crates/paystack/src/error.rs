@@ -10,13 +10,21 @@ pub enum Error {
     Configuration(String),
 
     /// No complete answer came in time. The call may have been carried out: ask
-    /// with `verify` before anything else.
+    /// for what it would have made before anything else.
     #[error("Paystack did not answer in time")]
     Timeout,
 
     /// No connection, or it broke. The call may have been carried out.
     #[error("Paystack could not be reached")]
     Network(#[source] reqwest::Error),
+
+    /// Nothing was sent: Paystack did not answer the calls before this one, and the
+    /// pause after them is not over.
+    #[error("Paystack did not answer lately; the next call goes out in {} ms", retry_after.as_millis())]
+    CircuitOpen {
+        /// How long until a call is sent again.
+        retry_after: Duration,
+    },
 
     /// HTTP 429: too many calls in the window (Paystack API reference, "Rate limits").
     #[error("Paystack's rate limit is reached")]
@@ -25,8 +33,8 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
 
-    /// Paystack knows no transaction of this reference, in the key's mode.
-    #[error("Paystack does not know this transaction")]
+    /// Paystack knows nothing of this reference or id, in the key's mode.
+    #[error("Paystack does not know what was asked for")]
     NotFound,
 
     /// Paystack understood the request and refused it: 4xx, or `status: false`.
@@ -57,12 +65,15 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without any change.
     ///
-    /// It does not say that repeating is safe: after a transient error of
-    /// `initialize`, `verify` the reference first.
+    /// It does not say that repeating is safe: what was to be changed may be.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout | Self::Network(_) | Self::RateLimited { .. } | Self::Unavailable { .. } => true,
+            Self::Timeout
+            | Self::Network(_)
+            | Self::CircuitOpen { .. }
+            | Self::RateLimited { .. }
+            | Self::Unavailable { .. } => true,
             Self::Configuration(_) | Self::NotFound | Self::Rejected { .. } | Self::Decode(_) => false,
         }
     }
@@ -79,10 +90,11 @@ impl Error {
         }
     }
 
-    /// How long Paystack asked to wait before the next call, if it did.
+    /// How long to wait before the next call, if that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::CircuitOpen { retry_after } => Some(*retry_after),
             Self::RateLimited { retry_after } | Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
         }

@@ -19,10 +19,11 @@ impl<'a> Fields<'a> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// A string without its outer blanks, or a number as text; empty is absent.
+    /// A string without its outer blanks, or a number as text; empty is absent. NUL
+    /// is left out, which databases do not keep in a text.
     pub(crate) fn text(self, key: &str) -> Option<String> {
         match self.value(key)? {
-            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Value::String(text) => Some(text.trim().replace('\0', "")).filter(|text| !text.is_empty()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         }
@@ -35,6 +36,11 @@ impl<'a> Fields<'a> {
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         }
+    }
+
+    /// An amount in the subunit, from zero, also as a decimal string.
+    pub(crate) fn amount(self, key: &str) -> Option<i64> {
+        self.integer(key).filter(|amount| *amount >= 0)
     }
 
     /// A whole number from zero, also as a decimal string.

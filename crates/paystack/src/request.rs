@@ -1,4 +1,4 @@
-//! What the client sends, and what it gets back besides transactions.
+//! What the client sends about transactions, and pages of a list.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::client::Answer;
 use crate::fields::{Fields, required};
 use crate::{Error, Reference, TransactionStatus};
 
@@ -111,15 +112,16 @@ pub struct Page<T> {
     pub per_page: Option<u64>,
 }
 
-impl<T> Page<T> {
-    pub(crate) fn new(items: Vec<T>, meta: &Value) -> Self {
-        let meta = Fields(meta);
-        Self {
-            items,
+impl<T: for<'a> TryFrom<&'a Value, Error = Error>> Page<T> {
+    pub(crate) fn read(answer: &Answer) -> Result<Self, Error> {
+        let items = required(answer.data.as_array(), "data")?;
+        let meta = Fields(&answer.meta);
+        Ok(Self {
+            items: items.iter().map(T::try_from).collect::<Result<_, _>>()?,
             total: meta.unsigned("total"),
             page: meta.unsigned("page"),
             page_count: meta.unsigned("pageCount"),
             per_page: meta.unsigned("perPage"),
-        }
+        })
     }
 }

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::fields::{Fields, required, take};
-use crate::{Error, Transaction};
+use crate::{Dispute, Error, RefundEvent, Transaction};
 
 /// The request header that carries the signature.
 pub const SIGNATURE_HEADER: &str = "x-paystack-signature";
@@ -36,6 +36,12 @@ fn hmac_key(key: &SecretString) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA512, key.expose_secret().as_bytes())
 }
 
+/// Longest name of an event, in bytes.
+const LONGEST_NAME: usize = 100;
+/// Longest reference, and longest identity in a dedupe key, in bytes: they are
+/// indexed.
+const LONGEST_IDENTITY: usize = 200;
+
 /// One event. Paystack may send it late, more than once and out of order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -48,12 +54,13 @@ impl Event {
     /// Reads a webhook's raw body. Verify the signature first.
     ///
     /// # Errors
-    /// [`Error::Decode`] if the body is no JSON object with an `event` name.
-    /// Unknown events and any `data` are accepted.
+    /// [`Error::Decode`] if the body is no JSON object with an `event` name of at
+    /// most 100 bytes. Unknown events and any `data` are accepted.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
         let mut event: Value = serde_json::from_slice(body).map_err(|error| Error::Decode(error.to_string()))?;
+        let name = Fields(&event).text("event").filter(|name| name.len() <= LONGEST_NAME);
         Ok(Self {
-            name: required(Fields(&event).text("event"), "event")?,
+            name: required(name, "event")?,
             data: take(&mut event, "data"),
             body_sha256: hex::encode(digest::digest(&digest::SHA256, body)),
         })
@@ -78,7 +85,9 @@ impl Event {
         ["/reference", "/transaction_reference", "/transaction/reference"]
             .into_iter()
             .find_map(|path| self.data.pointer(path)?.as_str())
-            .filter(|reference| !reference.is_empty())
+            .filter(|reference| (1..=LONGEST_IDENTITY).contains(&reference.len()))
+            // Which is in no text of a database.
+            .filter(|reference| !reference.contains('\0'))
     }
 
     /// The transaction of a `charge.success`, `None` for any other event.
@@ -88,6 +97,21 @@ impl Event {
     #[must_use]
     pub fn charge(&self) -> Option<Result<Transaction, Error>> {
         (self.name == "charge.success").then(|| Transaction::try_from(&self.data))
+    }
+
+    /// What a `refund.*` event says, `None` for any other event.
+    ///
+    /// It tells where a refund stood when it was sent. Events come out of order, so
+    /// `GET /refund` decides where there is a doubt.
+    #[must_use]
+    pub fn refund(&self) -> Option<Result<RefundEvent, Error>> {
+        self.name.starts_with("refund.").then(|| RefundEvent::try_from(&self.data))
+    }
+
+    /// The dispute of a `charge.dispute.*` event, `None` for any other event.
+    #[must_use]
+    pub fn dispute(&self) -> Option<Result<Dispute, Error>> {
+        self.name.starts_with("charge.dispute.").then(|| Dispute::try_from(&self.data))
     }
 
     /// A key that is the same for every delivery of the same event. Paystack sends
@@ -109,6 +133,7 @@ impl Event {
             }),
             _ => None,
         };
+        let identity = identity.filter(|identity| identity.len() <= LONGEST_IDENTITY);
         let identity = identity.unwrap_or_else(|| format!("sha256={}", self.body_sha256));
         format!("{}:{identity}", self.name)
     }

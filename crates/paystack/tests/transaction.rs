@@ -94,6 +94,8 @@ fn what_money_hangs_on_must_be_there() {
         ("amount", json!("2,500")),
         ("amount", json!(2500.5)),
         ("amount", json!(null)),
+        ("amount", json!(-1)),
+        ("amount", json!("-250000")),
         ("currency", json!("")),
         ("status", json!(true)),
         ("reference", json!(null)),
@@ -105,6 +107,12 @@ fn what_money_hangs_on_must_be_there() {
     for data in [json!(null), json!([]), json!("success")] {
         assert!(Transaction::try_from(&data).is_err());
     }
+}
+
+#[test]
+fn no_text_holds_what_a_database_refuses() {
+    assert_eq!(read(&with("channel", json!("ca\u{0}rd"))).channel.as_deref(), Some("card"));
+    assert_eq!(read(&with("gateway_response", json!("\u{0}"))).gateway_response, None);
 }
 
 #[test]

@@ -83,6 +83,8 @@ fn the_reference_is_found_where_each_event_has_it() {
         (json!({ "transaction_reference": "k-2" }), Some("k-2")),
         (json!({ "transaction_reference": null, "transaction": { "reference": "k-3" } }), Some("k-3")),
         (json!({ "reference": "" }), None),
+        (json!({ "reference": "k\u{0}4" }), None),
+        (json!({ "reference": "k".repeat(201) }), None),
         (json!({}), None),
         (json!([{ "reference": "k-4" }]), None),
         (json!(null), None),
@@ -115,11 +117,14 @@ fn deliveries_of_one_event_share_a_key() {
     assert!(other.starts_with("invoice.create:sha256="));
     assert!(key("charge.success", json!({})).starts_with("charge.success:sha256="));
     assert!(key("refund.failed", json!({ "amount": 1 })).starts_with("refund.failed:sha256="));
+    assert!(key("charge.success", json!({ "id": "9".repeat(500) })).starts_with("charge.success:sha256="));
 }
 
 #[test]
 fn what_is_no_event_is_an_error() {
-    for body in ["", "{", "null", "[]", "\"charge.success\"", "{}", r#"{"event":""}"#, r#"{"event":{}}"#] {
+    let long = format!(r#"{{"event":"{}"}}"#, "x".repeat(101));
+    for body in [long.as_str(), "", "{", "null", "[]", "\"charge.success\"", "{}", r#"{"event":""}"#, r#"{"event":{}}"#]
+    {
         assert!(matches!(Event::parse(body.as_bytes()), Err(Error::Decode(_))), "{body}");
     }
     // An event without data is one all the same.

@@ -29,6 +29,11 @@ pub enum Permission {
     ReadOrders,
     /// Pack, send, cancel and take back orders, and write notes on them.
     ManageOrders,
+    /// See payments, refunds, disputes, reconciliations, and what the payment provider tells.
+    ReadPayments,
+    /// Give money back, record money that came past the provider, decide about money that does not fit and about paid orders that wait
+    /// for a review, answer disputes, reconcile with the payment provider.
+    ManagePayments,
     /// Read every account, with its addresses and sessions.
     ReadUsers,
     /// Change roles, suspend accounts, end sessions, take away a lost second factor.
@@ -43,13 +48,15 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ManageCatalog,
         Self::ManageInventory,
         Self::ManageRates,
         Self::ManageCoupons,
         Self::ReadOrders,
         Self::ManageOrders,
+        Self::ReadPayments,
+        Self::ManagePayments,
         Self::ReadUsers,
         Self::ManageUsers,
         Self::ReadAudit,
@@ -66,6 +73,8 @@ impl Permission {
             Self::ManageCoupons => "manage_coupons",
             Self::ReadOrders => "read_orders",
             Self::ManageOrders => "manage_orders",
+            Self::ReadPayments => "read_payments",
+            Self::ManagePayments => "manage_payments",
             Self::ReadUsers => "read_users",
             Self::ManageUsers => "manage_users",
             Self::ReadAudit => "read_audit",
@@ -81,6 +90,8 @@ impl Permission {
             Self::ManageCatalog | Self::ManageRates | Self::ManageCoupons => matches!(role, Admin | Merchant),
             Self::ManageInventory | Self::ManageOrders => matches!(role, Admin | Merchant | Fulfilment),
             Self::ReadOrders => matches!(role, Admin | Merchant | Fulfilment | Finance),
+            Self::ReadPayments => matches!(role, Admin | Merchant | Finance),
+            Self::ManagePayments => matches!(role, Admin | Finance),
             Self::ReadUsers | Self::ReadEvents => matches!(role, Admin | Merchant),
             Self::ManageUsers | Self::ReadAudit | Self::ManageWebhooks => matches!(role, Admin),
         }

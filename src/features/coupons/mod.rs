@@ -1,6 +1,6 @@
 //! Coupons: what staff keep, what they take off an order, and who has used them.
 //!
-//! An order has one coupon at most. What it takes off is calculated by [`discount`] of what [`find`] reads; whether it may be used at
+//! An order has one coupon at most. What it takes off is calculated by [`Found::discount`] of what [`find_all`] reads; whether it may be used at
 //! all is decided by [`redeem_all`], in the order's transaction, by the database: its limits hold however many come at once.
 
 mod admin_http;
@@ -18,9 +18,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub use model::{Code, Coupon, CouponLine, Customer, CustomerKey, Discount, Facts, Kind, Status, Worth, discount};
+pub use model::{Code, Coupon, Customer, CustomerKey, Discount, Kind, Status, Worth};
 pub use refusal::Refusal;
-pub use store::find::{Found, find};
+pub use store::find::{Found, Wanted, find, find_all};
 pub use store::redemptions::{
     NewRedemption, erase, export, lock_coupons_of, redeem_again, redeem_all, return_use, take_back,
 };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::ToSchema;
 
 use super::refusal::Refusal;
-use crate::platform::ids::{CouponId, ProductId};
+use crate::platform::ids::CouponId;
 use crate::platform::money::Amount;
 
 /// What a shopper types: 3 to 40 letters, digits, hyphens and low lines. In upper case, so that it is one however it is typed.
@@ -211,7 +211,7 @@ pub struct Customer {
 
 /// What a discount depends on beside the coupon and the goods.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub(super) struct Facts {
     /// The time.
     pub now: DateTime<Utc>,
     /// None as long as nobody has said who he is.
@@ -220,9 +220,7 @@ pub struct Facts {
 
 /// A line of an order.
 #[derive(Clone, Copy, Debug)]
-pub struct CouponLine {
-    /// Its product.
-    pub product_id: ProductId,
+pub(super) struct CouponLine {
     /// What it costs.
     pub total: Amount,
     /// Whether the coupon is for it.
@@ -250,7 +248,7 @@ impl Discount {
 ///
 /// # Errors
 /// Why it cannot be used: first what no basket can mend, then what is wrong with the goods, then with the customer.
-pub fn discount(coupon: &Coupon, lines: &[CouponLine], facts: &Facts) -> Result<Discount, Refusal> {
+pub(super) fn discount(coupon: &Coupon, lines: &[CouponLine], facts: &Facts) -> Result<Discount, Refusal> {
     check_coupon(coupon, facts.now)?;
     check_goods(coupon, lines)?;
     check_customer(coupon, facts.customer.as_ref())?;

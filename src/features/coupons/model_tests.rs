@@ -26,11 +26,7 @@ fn coupon(worth: Worth) -> Coupon {
 }
 
 fn lines(totals: &[(i64, bool)]) -> Vec<CouponLine> {
-    let line = |(total, in_scope): &(i64, bool)| CouponLine {
-        product_id: ProductId::new(),
-        total: Amount(*total),
-        in_scope: *in_scope,
-    };
+    let line = |(total, in_scope): &(i64, bool)| CouponLine { total: Amount(*total), in_scope: *in_scope };
     totals.iter().map(line).collect()
 }
 

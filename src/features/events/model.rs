@@ -10,8 +10,9 @@ use crate::platform::ids::{OrderId, VariantId};
 use crate::platform::money::Amount;
 
 /// What an entry of an order's timeline is called as an event. Entries that are not here, such as notes, are none.
-pub const ORDER_TOPICS: [(&str, &str); 24] = [
+pub const ORDER_TOPICS: [(&str, &str); 30] = [
     ("placed", "order.placed"),
+    ("accepted", "order.accepted"),
     ("paid", "order.paid"),
     ("processing", "order.processing"),
     ("shipped", "order.shipped"),
@@ -22,6 +23,9 @@ pub const ORDER_TOPICS: [(&str, &str); 24] = [
     ("returned", "order.returned"),
     ("partially_refunded", "order.partially_refunded"),
     ("refunded", "order.refunded"),
+    ("review_pending", "review.pending"),
+    ("review_approved", "review.approved"),
+    ("review_rejected", "review.rejected"),
     ("payment_failed", "payment.failed"),
     ("payment_flagged", "payment.flagged"),
     ("payment_retried", "payment.retried"),
@@ -35,6 +39,8 @@ pub const ORDER_TOPICS: [(&str, &str); 24] = [
     ("parcel_delivered", "parcel.delivered"),
     ("parcel_cancelled", "parcel.cancelled"),
     ("return_requested", "return.requested"),
+    ("dispute_created", "dispute.created"),
+    ("dispute_resolved", "dispute.resolved"),
 ];
 
 /// A return was withdrawn or refused, and the order is again what it was before.

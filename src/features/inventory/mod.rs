@@ -31,6 +31,7 @@ pub use store::requests::{Request, due_requests, erase_requests, export_requests
 pub use store::{
     NewLevel, commit_reservations, extend_reservations, lock_levels_of, on_hand, orders_with_expired_reservations,
     products_of_order, receive, release_expired, release_reservations, take_back, take_for_late_payment, unsell,
+    unsell_some,
 };
 
 /// The routes under `/api/v1`.

@@ -207,7 +207,7 @@ pub async fn unsell(
 ) -> sqlx::Result<usize> {
     let sold = sqlx::query!(
         r#"update reservations set status = 'released', settled_at = $2 where order_id = $1 and status = 'committed'
-           returning variant_id as "id: VariantId", quantity"#,
+           returning variant_id as "id: VariantId", quantity - restocked as "quantity!""#,
         order.0,
         now,
     )
@@ -216,6 +216,38 @@ pub async fn unsell(
     let units: Vec<_> = sold.into_iter().map(|row| (row.id, row.quantity)).collect();
     put_back(c, order, &units, "cancel", actor, now).await?;
     Ok(units.len())
+}
+
+/// Puts sold units of an order that are not sent any more back on the shelf. No variant is named twice. False, and nothing is
+/// put back, where so much of a variant was not sold or is there again.
+///
+/// # Errors
+/// The database's.
+pub async fn unsell_some(
+    c: &mut PgConnection,
+    order: OrderId,
+    units: &[(VariantId, i32)],
+    actor: UserId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let ids: Vec<_> = units.iter().map(|(id, _)| id.0).collect();
+    let quantities: Vec<_> = units.iter().map(|(_, quantity)| *quantity).collect();
+    let noted = sqlx::query!(
+        "update reservations r set restocked = r.restocked + b.quantity
+         from unnest($2::uuid[], $3::int[]) as b (variant_id, quantity)
+         where r.order_id = $1 and r.variant_id = b.variant_id and r.status = 'committed'
+           and r.restocked + b.quantity <= r.quantity",
+        order.0,
+        &ids,
+        &quantities,
+    )
+    .execute(&mut *c)
+    .await?;
+    if usize::try_from(noted.rows_affected()) != Ok(units.len()) {
+        return Ok(false);
+    }
+    put_back(c, order, units, "cancel", Some(actor), now).await?;
+    Ok(true)
 }
 
 /// Puts units of an order that a buyer has sent back on the shelf. No variant is named twice.

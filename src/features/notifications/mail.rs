@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use super::mail_money::{MoneyAlert, RefundSummary, RefundTurn};
+
 /// A mail to a customer, with everything it says.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -53,6 +55,10 @@ pub enum Mail {
         order: OrderSummary,
         /// Where to pay, when payment is still to be made.
         pay_link: Option<String>,
+        /// The accounts for a transfer, when it is paid by one.
+        transfer: Vec<AccountSummary>,
+        /// Whether it is paid when it arrives.
+        on_delivery: bool,
     },
     /// Tells the customer that their payment has arrived.
     PaymentReceipt {
@@ -91,6 +97,26 @@ pub enum Mail {
         /// The return.
         back: ReturnSummary,
     },
+    /// Tells the customer that money goes back.
+    OrderRefund {
+        /// The order.
+        order: OrderSummary,
+        /// The money.
+        refund: RefundSummary,
+    },
+    /// Tells those who look after the money that they have to look at something.
+    MoneyAlert {
+        /// What has happened.
+        alert: MoneyAlert,
+        /// The order's number.
+        order_number: String,
+        /// The money, in hundredths of the currency's unit.
+        amount_minor: i64,
+        /// The ISO 4217 code of the amount.
+        currency: String,
+        /// More words, such as the provider's.
+        words: Option<String>,
+    },
     /// Tells somebody who asked that a variant can be bought again.
     BackInStock {
         /// The product's title.
@@ -115,12 +141,65 @@ pub enum Mail {
         /// How many there are.
         total: usize,
     },
+    /// Tells the staff that a paid order waits for their review.
+    OrderOnReview {
+        /// The order's number.
+        order_number: String,
+        /// What was paid, in hundredths of the currency's unit.
+        amount_minor: i64,
+        /// ISO 4217.
+        currency: String,
+        /// The score.
+        score: i32,
+        /// What is odd about it.
+        reasons: Vec<String>,
+    },
     /// Tells the staff that an address is not told of events any more.
     WebhookDisabled {
         /// The address.
         url: String,
         /// Why.
         reason: String,
+    },
+    /// Tells the staff how the provider's list compares with the shop's payments.
+    Reconciliation {
+        /// The reconciliation's id.
+        id: String,
+        /// Transactions that were begun from then
+        from: DateTime<Utc>,
+        /// to before then.
+        until: DateTime<Utc>,
+        /// What both sides add up to, for each currency.
+        sums: Vec<ReconciledSum>,
+        /// How many findings of each kind there are.
+        findings: Vec<(String, i64)>,
+        /// How many there are in all.
+        found: i64,
+        /// How many of them somebody has to look at.
+        open: i64,
+        /// Why it was given up.
+        failure: Option<String>,
+    },
+    /// Tells the staff that a dispute has to be answered, or how it ended.
+    Dispute {
+        /// The provider's number of it.
+        number: String,
+        /// What has happened.
+        turn: DisputeTurn,
+        /// The order's number, where the payment is known.
+        order_number: Option<String>,
+        /// The payment's name at the provider.
+        reference: Option<String>,
+        /// The provider's word for what it is about.
+        category: Option<String>,
+        /// What is asked back, in hundredths of the currency's unit.
+        amount_minor: Option<i64>,
+        /// ISO 4217.
+        currency: String,
+        /// Until when it has to be answered.
+        due_at: Option<DateTime<Utc>>,
+        /// The provider's word for how it ended.
+        resolution: Option<String>,
     },
     /// Reminds the customer of a cart with something in it.
     AbandonedCart {
@@ -153,9 +232,14 @@ impl Mail {
             Self::OrderDelivered { .. } => "order_delivered",
             Self::OrderCancelled { .. } => "order_cancelled",
             Self::OrderReturn { .. } => "order_return",
+            Self::OrderRefund { .. } => "order_refund",
+            Self::MoneyAlert { .. } => "money_alert",
             Self::BackInStock { .. } => "back_in_stock",
             Self::LowStock { .. } => "low_stock",
+            Self::OrderOnReview { .. } => "order_on_review",
             Self::WebhookDisabled { .. } => "webhook_disabled",
+            Self::Reconciliation { .. } => "reconciliation",
+            Self::Dispute { .. } => "dispute",
             Self::AbandonedCart { .. } => "abandoned_cart",
         }
     }
@@ -182,6 +266,37 @@ pub struct LowStockLine {
     pub available: i32,
     /// The threshold at or below which that is.
     pub threshold: i32,
+}
+
+/// What the provider and the shop have in one currency. Amounts are in hundredths of its unit.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct ReconciledSum {
+    /// ISO 4217.
+    pub currency: String,
+    /// Successful transactions of the provider.
+    pub their_count: i64,
+    /// What they add up to.
+    pub their_minor: i64,
+    /// What the provider charges for them.
+    pub their_fees_minor: i64,
+    /// Payments of the shop.
+    pub our_count: i64,
+    /// What they add up to.
+    pub our_minor: i64,
+}
+
+/// What has happened to a dispute.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeTurn {
+    /// It was opened.
+    Opened,
+    /// Its answer is due soon.
+    Due,
+    /// It is over, and the money went back.
+    Lost,
+    /// It is over, and the money stays.
+    Won,
 }
 
 /// What changed in how an account is protected.
@@ -229,6 +344,19 @@ pub struct OrderSummary {
     pub shipping_address: ShippingAddress,
     /// How it goes there, in words.
     pub shipping_method: String,
+}
+
+/// A bank account of the shop.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// The bank's name.
+    pub bank: String,
+    /// Whose account it is.
+    pub name: String,
+    /// Its number.
+    pub number: String,
+    /// More, such as a sort code.
+    pub note: Option<String>,
 }
 
 /// One product in an order.

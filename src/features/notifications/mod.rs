@@ -2,6 +2,7 @@
 
 mod jobs;
 mod mail;
+mod mail_money;
 mod mailbox;
 mod mailer;
 mod render;
@@ -17,8 +18,9 @@ use crate::platform::ids::{EmailId, OrderId, UserId};
 
 pub use jobs::DeliverMail;
 pub use mail::{
-    LowStockLine, Mail, OrderLine, OrderSummary, ParcelSummary, PaymentSummary, ReturnSummary, ReturnTurn,
-    SecurityChange, ShippingAddress,
+    AccountSummary, DisputeTurn, LowStockLine, Mail, MoneyAlert, OrderLine, OrderSummary, ParcelSummary,
+    PaymentSummary, ReconciledSum, RefundSummary, RefundTurn, ReturnSummary, ReturnTurn, SecurityChange,
+    ShippingAddress,
 };
 pub use mailbox::routes as mailbox_routes;
 pub use mailer::Mailer;

@@ -101,7 +101,7 @@ macro_rules! templates {
     };
 }
 
-const TEMPLATES: [(&str, &str); 50] = templates![
+const TEMPLATES: [(&str, &str); 65] = templates![
     "layout.mjml",
     "layout.txt",
     "order.mjml",
@@ -140,18 +140,33 @@ const TEMPLATES: [(&str, &str); 50] = templates![
     "order_return.subject",
     "order_return.mjml",
     "order_return.txt",
+    "order_refund.subject",
+    "order_refund.mjml",
+    "order_refund.txt",
+    "money_alert.subject",
+    "money_alert.mjml",
+    "money_alert.txt",
     "abandoned_cart.subject",
     "abandoned_cart.mjml",
     "abandoned_cart.txt",
     "back_in_stock.subject",
     "back_in_stock.mjml",
     "back_in_stock.txt",
+    "order_on_review.subject",
+    "order_on_review.mjml",
+    "order_on_review.txt",
     "webhook_disabled.subject",
     "webhook_disabled.mjml",
     "webhook_disabled.txt",
     "low_stock.subject",
     "low_stock.mjml",
     "low_stock.txt",
+    "reconciliation.subject",
+    "reconciliation.mjml",
+    "reconciliation.txt",
+    "dispute.subject",
+    "dispute.mjml",
+    "dispute.txt",
 ];
 
 /// The compiled templates, built on first use.

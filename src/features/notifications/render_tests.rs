@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::*;
 use crate::features::notifications::mail::{
-    LowStockLine, OrderLine, OrderSummary, ParcelSummary, PaymentSummary, ReturnSummary, ReturnTurn, SecurityChange,
-    ShippingAddress,
+    AccountSummary, DisputeTurn, LowStockLine, MoneyAlert, OrderLine, OrderSummary, ParcelSummary, PaymentSummary,
+    ReconciledSum, RefundSummary, RefundTurn, ReturnSummary, ReturnTurn, SecurityChange, ShippingAddress,
 };
 
 fn store() -> Store<'static> {
@@ -90,8 +90,74 @@ fn low_stock(lines: usize, total: usize) -> Mail {
     Mail::LowStock { lines: (1..=lines).map(line).collect(), total }
 }
 
+fn order_on_review() -> Mail {
+    Mail::OrderOnReview {
+        order_number: "AG-100042".into(),
+        amount_minor: 10_368_804,
+        currency: "NGN".into(),
+        score: 60,
+        reasons: vec!["A guest pays ₦103,688.04".into(), "7 payments were started within an hour".into()],
+    }
+}
+
 fn webhook_disabled() -> Mail {
     Mail::WebhookDisabled { url: "https://erp.example/a?b=1&c=<2>".into(), reason: "It answers 410 <Gone>.".into() }
+}
+
+fn reconciliation(findings: Vec<(String, i64)>, failure: Option<&str>) -> Mail {
+    let sum = ReconciledSum {
+        currency: "NGN".into(),
+        their_count: 3,
+        their_minor: 4_500_050,
+        their_fees_minor: 6_750,
+        our_count: 2,
+        our_minor: 3_000_000,
+    };
+    Mail::Reconciliation {
+        id: "01936f5e".into(),
+        from: "2026-11-26T23:00:00Z".parse().expect("a date"),
+        until: "2026-11-27T23:00:00Z".parse().expect("a date"),
+        sums: vec![sum],
+        found: findings.iter().map(|(_, count)| count).sum(),
+        open: 1,
+        findings,
+        failure: failure.map(str::to_owned),
+    }
+}
+
+fn dispute(turn: DisputeTurn, order_number: Option<&str>) -> Mail {
+    Mail::Dispute {
+        number: "2867".into(),
+        turn,
+        order_number: order_number.map(str::to_owned),
+        reference: Some("AGP2026000001H-x1".into()),
+        category: Some("charge<back>".into()),
+        amount_minor: Some(4_500_050),
+        currency: "NGN".into(),
+        due_at: Some("2026-11-28T18:00:00Z".parse().expect("a date")),
+        resolution: None,
+    }
+}
+
+const TURNS: [DisputeTurn; 4] = [DisputeTurn::Opened, DisputeTurn::Due, DisputeTurn::Lost, DisputeTurn::Won];
+
+const ALERTS: [MoneyAlert; 6] = [
+    MoneyAlert::PaymentFlagged,
+    MoneyAlert::PaymentReturned,
+    MoneyAlert::RefundFailed,
+    MoneyAlert::RefundNeedsAttention,
+    MoneyAlert::RefundContradicted,
+    MoneyAlert::RefundBeyond,
+];
+
+fn money_alert(alert: MoneyAlert) -> Mail {
+    Mail::MoneyAlert {
+        alert,
+        order_number: "AG-100042".to_owned(),
+        amount_minor: 4_500_050,
+        currency: "NGN".to_owned(),
+        words: Some("The bank <said> no".to_owned()),
+    }
 }
 
 /// A link with a character that is escaped in HTML.
@@ -131,7 +197,12 @@ fn account_mails(name: &str) -> Vec<Mail> {
 }
 
 fn confirmation(order: OrderSummary) -> Mail {
-    Mail::OrderConfirmation { order, pay_link: Some("https://pay.example/x1".to_owned()) }
+    Mail::OrderConfirmation {
+        order,
+        pay_link: Some("https://pay.example/x1".to_owned()),
+        transfer: Vec::new(),
+        on_delivery: false,
+    }
 }
 
 fn receipt(order: OrderSummary) -> Mail {
@@ -147,6 +218,20 @@ fn reminder(name: &str, more: usize) -> Mail {
         link: LINK.to_owned(),
         unsubscribe_link: "https://agapelooks.example/unsubscribe?token=x-1_".to_owned(),
     }
+}
+
+/// The mails about money that goes back.
+fn refund_mails(words: &str) -> Vec<Mail> {
+    let refund = |turn| Mail::OrderRefund {
+        order: order(),
+        refund: RefundSummary {
+            turn,
+            amount_minor: 4_500_050,
+            currency: "NGN".to_owned(),
+            words: Some(words.to_owned()),
+        },
+    };
+    [RefundTurn::Requested, RefundTurn::Processed, RefundTurn::Failed].map(refund).into()
 }
 
 /// The mails about an order after its payment.
@@ -192,8 +277,21 @@ fn visible(html: &str) -> String {
 fn every_mail_renders_the_same_each_time() {
     let mut mails = account_mails("Ama");
     mails.extend([verify("Ama"), confirmation(order()), receipt(order()), reminder("Ama", 3)]);
-    mails.extend([back_in_stock("Kente", None), low_stock(1, 1), low_stock(2, 9), webhook_disabled()]);
+    mails.extend([
+        back_in_stock("Kente", None),
+        low_stock(1, 1),
+        low_stock(2, 9),
+        webhook_disabled(),
+        order_on_review(),
+    ]);
     mails.extend(later_mails("Mind the dog"));
+    mails.extend([
+        reconciliation(vec![], None),
+        reconciliation(vec![("AMOUNT_MISMATCH".into(), 2)], Some("It is away.")),
+    ]);
+    mails.extend(TURNS.map(|turn| dispute(turn, None)));
+    mails.extend(ALERTS.map(money_alert));
+    mails.extend(refund_mails("Mind the dog"));
     for mail in mails {
         let first = rendered(&mail);
         assert_eq!(first, rendered(&mail));
@@ -204,6 +302,31 @@ fn every_mail_renders_the_same_each_time() {
         assert!(!first.html.contains("{{") && !first.text.contains("{{"));
         assert!(first.text.contains("hello@agapelooks.example"));
     }
+}
+
+#[test]
+fn a_reconciliation_tells_both_sides() {
+    let mail = rendered(&reconciliation(vec![("AMOUNT_MISMATCH".into(), 2)], None));
+    assert_eq!(mail.subject, "Reconciliation: 2 findings, 1 open");
+    for fact in ["AMOUNT_MISMATCH: 2", "₦45,000.50", "₦67.50", "₦30,000.00", "27 November 2026 at 00:00"] {
+        assert!(mail.text.contains(fact) && visible(&mail.html).contains(fact), "{fact}: {}", mail.text);
+    }
+    assert_eq!(rendered(&reconciliation(vec![], None)).subject, "Reconciliation: both sides are the same");
+    let mail = rendered(&reconciliation(vec![], Some("Paystack\nis away.")));
+    assert_eq!(mail.subject, "The reconciliation has failed");
+    assert!(mail.text.contains("Paystack is away."), "{}", mail.text);
+}
+
+#[test]
+fn a_dispute_tells_what_is_due() {
+    let mail = rendered(&dispute(DisputeTurn::Due, Some("AGP2026000001H")));
+    assert_eq!(mail.subject, "Answer until 28 November 2026 at 19:00: a dispute about order AGP2026000001H");
+    for fact in ["₦45,000.50", "AGP2026000001H", "charge<back>"] {
+        assert!(mail.text.contains(fact) && visible(&mail.html).contains(fact), "{fact}: {}", mail.text);
+    }
+    let subjects = TURNS.map(|turn| rendered(&dispute(turn, None)).subject);
+    assert_eq!(subjects[0], "A dispute about payment AGP2026000001H-x1");
+    assert!(subjects[2].contains("lost") && subjects[3].contains("won"), "{subjects:?}");
 }
 
 #[test]
@@ -326,7 +449,24 @@ fn the_confirmation_asks_for_payment_only_when_it_is_due() {
     let due = rendered(&confirmation(order()));
     assert!(due.text.contains("https://pay.example/x1"));
     assert!(due.html.contains("Pay ₦103,688.04"));
-    let settled = rendered(&Mail::OrderConfirmation { order: order(), pay_link: None });
+    let without = |transfer, on_delivery| {
+        rendered(&Mail::OrderConfirmation { order: order(), pay_link: None, transfer, on_delivery })
+    };
+    let account = AccountSummary {
+        bank: "First <Bank>".into(),
+        name: "AGAPE LOOKS LTD".into(),
+        number: "0123456789".into(),
+        note: Some("Sort code 12-34".into()),
+    };
+    let transfer = without(vec![account], false);
+    for fact in ["First <Bank>", "AGAPE LOOKS LTD", "0123456789", "Sort code 12-34", "AG-100042", "₦103,688.04"] {
+        assert!(transfer.text.contains(fact), "{fact}:\n{}", transfer.text);
+        assert!(transfer.html.contains(&fact.replace('<', "&lt;").replace('>', "&gt;")), "{fact}");
+    }
+    let on_delivery = without(Vec::new(), true);
+    assert!(on_delivery.text.contains("You pay ₦103,688.04 when it arrives"), "{}", on_delivery.text);
+    assert!(on_delivery.html.contains("when it arrives"));
+    let settled = without(Vec::new(), false);
     assert!(!settled.text.contains("Pay ") && !settled.html.contains("Pay "));
 }
 
@@ -424,8 +564,16 @@ fn mails_keep_their_shape_as_json() {
     );
     let mut mails = account_mails("Ama");
     mails.extend([verify("Ama"), confirmation(order()), receipt(order())]);
-    mails.extend([back_in_stock("Kente", None), low_stock(1, 1), low_stock(2, 9), webhook_disabled()]);
+    mails.extend([
+        back_in_stock("Kente", None),
+        low_stock(1, 1),
+        low_stock(2, 9),
+        webhook_disabled(),
+        order_on_review(),
+    ]);
+    mails.extend(ALERTS.map(money_alert));
     mails.extend(later_mails("Mind the dog"));
+    mails.extend(refund_mails("Mind the dog"));
     for mail in mails {
         let json = serde_json::to_value(&mail).expect("serialized");
         assert_eq!(json["kind"], mail.kind());
@@ -462,6 +610,47 @@ fn a_mail_of_a_webhook_says_which_and_why() {
     assert_eq!(mail.subject, "A webhook was turned off");
     assert!(mail.text.contains("https://erp.example/a?b=1&c=<2>\n") && mail.text.contains("It answers 410 <Gone>."));
     assert!(mail.html.contains("b=1&amp;c=&lt;2&gt;") && !mail.html.contains("<Gone>"), "{}", mail.html);
+}
+
+#[test]
+fn a_mail_of_a_review_says_what_is_odd() {
+    let mail = rendered(&order_on_review());
+    assert_eq!(mail.subject, "A paid order waits for you: AG-100042");
+    for fact in ["score 60", "₦103,688.04", "A guest pays ₦103,688.04", "7 payments were started within an hour"] {
+        assert!(mail.text.contains(fact) && mail.html.contains(fact), "{fact}:\n{}", mail.text);
+    }
+}
+
+#[test]
+fn a_mail_of_a_refund_says_how_much_and_what_has_come_of_it() {
+    let mails = refund_mails("Mind the <dog>\nhttps://evil.example");
+    let texts: Vec<_> = mails.iter().map(rendered).collect();
+    for mail in &texts {
+        assert!(mail.subject.contains("AG-100042"), "{}", mail.subject);
+        assert!(mail.text.contains("₦45,000.50") && visible(&mail.html).contains("₦45,000.50"), "{}", mail.text);
+        assert!(
+            mail.text.contains("Mind the <dog> https://evil.example") && !mail.html.contains("<dog>"),
+            "{}",
+            mail.text
+        );
+    }
+    for (mail, part) in texts.iter().zip(["the way you paid", "has gone", "It is not lost"]) {
+        let flowing = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flowing.contains(part), "{flowing}");
+    }
+}
+
+#[test]
+fn a_mail_about_money_says_which_and_what_to_do() {
+    let mut subjects = std::collections::BTreeSet::new();
+    for alert in ALERTS {
+        let mail = rendered(&money_alert(alert));
+        assert!(mail.subject.ends_with(" (order AG-100042)"), "{}", mail.subject);
+        assert!(mail.text.contains("₦45,000.50") && mail.text.contains("The bank <said> no"), "{}", mail.text);
+        assert!(mail.html.contains("The bank &lt;said&gt; no") && !mail.html.contains("<said>"), "{}", mail.html);
+        subjects.insert(mail.subject);
+    }
+    assert_eq!(subjects.len(), ALERTS.len());
 }
 
 #[test]

@@ -9,7 +9,9 @@ use super::fulfilment::Carrier;
 use super::model::{Order, OrderView};
 use super::status::Status;
 use super::store::{self, LockedOrder, Which, fulfilments, moves, returns};
+use crate::features::disputes::{self, OrderDispute};
 use crate::features::payments::{self, OrderPayment};
+use crate::platform::config::Config;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::ids::{OrderId, UserId};
 
@@ -35,11 +37,16 @@ pub struct StaffOrderView {
     order: OrderView,
     /// The buyer's account; none for a guest's.
     customer_id: Option<UserId>,
+    /// Whether it is paid and waits until the staff have decided its review.
+    on_review: bool,
     /// What staff may set the status to.
     next_statuses: Vec<Status>,
     /// Its payments, and what goes back of each; on a single order only.
     #[serde(skip_serializing_if = "Option::is_none")]
     payments: Option<Vec<OrderPayment>>,
+    /// Payments that its buyer, or his bank, wants back; on a single order only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disputes: Option<Vec<OrderDispute>>,
     /// For the next change.
     version: i32,
 }
@@ -54,8 +61,14 @@ impl StaffOrderView {
         Self {
             order: view,
             customer_id: order.user_id,
-            next_statuses: order.status.settable().collect(),
+            on_review: order.on_review,
+            next_statuses: order
+                .status
+                .settable()
+                .filter(|next| !order.on_review || *next == Status::Cancelled)
+                .collect(),
             payments: None,
+            disputes: None,
             version: order.version,
         }
     }
@@ -66,13 +79,19 @@ impl StaffOrderView {
 /// # Errors
 /// `NotFound`, or the database's.
 pub async fn detail(c: &mut PgConnection, id: OrderId, base: &str) -> Result<OrderView> {
-    find(c, &Which { id: Some(id), limit: 1, ..Which::default() }, base).await
+    let order = find(c, &Which { id: Some(id), limit: 1, ..Which::default() }).await?;
+    view(c, &order, base, false).await
 }
 
-/// The order of a question, as its buyer sees it.
-pub(super) async fn find(c: &mut PgConnection, which: &Which<'_>, base: &str) -> Result<OrderView> {
-    let order = store::list(c, which).await?.pop().ok_or(Error::NotFound("The order"))?;
-    view(c, &order, base, false).await
+/// The order of a question, as its buyer sees it, with how he pays it.
+pub(super) async fn find_to_be_paid(c: &mut PgConnection, which: &Which<'_>, config: &Config) -> Result<OrderView> {
+    let order = find(c, which).await?;
+    let view = view(c, &order, &config.public_url(), false).await?;
+    Ok(view.paid_by(order.transfer(&config.payments)))
+}
+
+async fn find(c: &mut PgConnection, which: &Which<'_>) -> Result<Order> {
+    store::list(c, which).await?.pop().ok_or(Error::NotFound("The order"))
 }
 
 /// A listed order with what has become of it.
@@ -80,7 +99,8 @@ pub(super) async fn view(c: &mut PgConnection, order: &Order, base: &str, for_st
     let timeline = moves::timeline(c, order.id, for_staff).await?;
     let parcels = fulfilments::parcels(c, order.id).await?;
     let returns = returns::returns(c, order.id).await?;
-    Ok(OrderView::new(order, base).with(timeline, parcels, returns))
+    let refunds = payments::refunds_of_order(c, order.id).await?;
+    Ok(OrderView::new(order, base).with(timeline, parcels, returns, &refunds))
 }
 
 /// An order as the staff sees it.
@@ -91,7 +111,8 @@ pub async fn staff_detail(c: &mut PgConnection, id: OrderId, base: &str) -> Resu
     let order = store::find(c, id).await?.ok_or(Error::NotFound("The order"))?;
     let view = view(c, &order, base, true).await?;
     let payments = payments::of_order(c, id).await?;
-    Ok(StaffOrderView { payments: Some(payments), ..StaffOrderView::of(&order, view) })
+    let disputes = disputes::of_order(c, id).await?;
+    Ok(StaffOrderView { payments: Some(payments), disputes: Some(disputes), ..StaffOrderView::of(&order, view) })
 }
 
 /// Where an order stands, for the audit log: nothing by which its buyer could be known.

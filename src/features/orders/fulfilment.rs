@@ -253,7 +253,7 @@ impl From<Fulfilment> for FulfilmentView {
 /// Units of all lines of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Units {
-    /// Ordered.
+    /// Ordered, but for those that are not sent as their money goes back.
     pub ordered: i64,
     /// In parcels that were not unpacked.
     pub packed: i64,

@@ -115,7 +115,7 @@ pub(super) async fn get_order(
 
 async fn find(app: &App, which: &Which<'_>) -> Answer<OrderData> {
     let mut connection = app.db.acquire().await?;
-    let order = detail::find(&mut connection, which, &app.config.public_url()).await?;
+    let order = detail::find_to_be_paid(&mut connection, which, &app.config).await?;
     Ok(ok(OrderData { order }))
 }
 

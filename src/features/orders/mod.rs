@@ -8,7 +8,10 @@ mod fulfilments_http;
 mod http;
 mod list_http;
 mod model;
+mod payment_method;
+mod payments_http;
 mod place_http;
+mod refunds_http;
 mod returns;
 mod returns_http;
 mod staff_service;
@@ -26,16 +29,17 @@ use crate::platform::ids::{OrderId, UserId};
 
 pub use detail::{OrderData, StaffOrderData, StaffOrderView, caller_about, detail, lock_version, staff_detail, state};
 pub use fulfilment::{Carrier, Fulfilment, FulfilmentState, ParcelItem, ParcelStatus, Units};
-pub use model::{Event, Order, OrderItem, OrderTax, Patience, PaymentMethod};
+pub use model::{Event, Order, OrderItem, OrderTax};
+pub use payment_method::{Patience, PaymentMethod, PaymentMethodOffer, TransferInstructions};
 pub use returns::{Return, ReturnReason, ReturnStatus};
 pub use status::{Actor, MOVES, Status};
 pub use store::fulfilments::{
     NewParcel, ParcelChange, arrived_at, change_parcel, follow_parcels, pack, parcels, units, unpack_all,
 };
-pub use store::moves::{Move, last_words, move_status, record_event};
+pub use store::moves::{Move, cancelled_by, last_words, move_status, note_paid, record_event};
 pub use store::people::{buyers, has_ordered_since, lock_of_person, pseudonymise, sold_since};
 pub use store::returns::{NewReturnItem, move_return, note_restocked, request_return, returns};
-pub use store::{LockedOrder, find, is_erased, keep_for_review, lock, lock_of_guest, overdue};
+pub use store::{LockedOrder, find, hold, is_erased, keep_for_review, lock, lock_of_guest, overdue, release};
 
 /// The orders of a person as the API shows them, with their timelines, for him to take away. At most 10,000.
 ///
@@ -78,10 +82,12 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin_http::add_order_note))
         .routes(routes!(admin_http::cancel_any_order))
         .routes(routes!(admin_http::resend_order_mail))
+        .routes(routes!(payments_http::record_payment))
         .routes(routes!(list_http::export_orders))
         .routes(routes!(fulfilments_http::set_order_tracking))
         .routes(routes!(fulfilments_http::create_fulfilment))
         .routes(routes!(fulfilments_http::update_fulfilment))
         .routes(routes!(returns_http::create_return))
         .routes(routes!(returns_http::update_return))
+        .routes(routes!(refunds_http::list_order_refunds, refunds_http::create_refund))
 }

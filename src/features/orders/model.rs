@@ -1,58 +1,19 @@
 //! What an order is.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::fulfilment::{Fulfilment, FulfilmentState, FulfilmentView};
+use super::payment_method::{PaymentMethod, TransferInstructions};
 use super::returns::{Return, ReturnView};
 use super::status::{Actor, Status};
+use crate::features::payments::{BuyerRefund, Refund};
 use crate::platform::address::Address;
-use crate::platform::config::Orders;
+use crate::platform::config::Payments;
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CartId, OrderId, OrderItemId, ProductId, UserId, VariantId};
-use crate::platform::money::Amount;
-
-/// How the shopper pays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum PaymentMethod {
-    /// On Paystack's page: card, bank, transfer, USSD, mobile money.
-    #[default]
-    #[serde(alias = "card")]
-    Paystack,
-    /// By bank transfer, to an account that Paystack's page shows. The order waits longer for its money.
-    BankTransfer,
-}
-
-/// How long an order waits for its money.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// With its stock set aside.
-    pub reserved: TimeDelta,
-    /// Until it is given up.
-    pub unpaid: TimeDelta,
-}
-
-impl PaymentMethod {
-    /// How long the shop waits.
-    pub fn patience(self, config: &Orders) -> Patience {
-        let (reserved, unpaid) = match self {
-            Self::Paystack => (config.reservation_minutes, config.unpaid_minutes),
-            Self::BankTransfer => (config.transfer_reservation_minutes, config.transfer_unpaid_minutes),
-        };
-        Patience { reserved: TimeDelta::minutes(reserved), unpaid: TimeDelta::minutes(unpaid) }
-    }
-
-    /// The channels of the provider's page, where not all are wanted.
-    pub fn channels(self) -> Vec<String> {
-        match self {
-            Self::Paystack => Vec::new(),
-            Self::BankTransfer => vec!["bank_transfer".into()],
-        }
-    }
-}
+use crate::platform::money::{Amount, Overflow};
 
 /// An order.
 #[derive(Clone, Debug)]
@@ -80,6 +41,7 @@ pub struct Order {
     pub notes: Option<String>,
     pub tracking_number: Option<String>,
     pub fulfilment_status: FulfilmentState,
+    pub on_review: bool,
     pub version: i32,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -111,12 +73,45 @@ pub struct OrderItem {
     pub shipped_quantity: i32,
     #[serde(default)]
     pub returned_quantity: i32,
+    #[serde(default)]
+    pub cancelled_quantity: i32,
+}
+
+impl OrderItem {
+    /// Units that are in no parcel and are still to be sent.
+    pub fn left_to_pack(&self) -> i32 {
+        self.quantity - self.fulfilled_quantity - self.cancelled_quantity
+    }
+
+    /// What the buyer has paid for so many units, behind `before` others of the line: its price less its part of the discount,
+    /// with its taxes on top, in minor units. The parts of a line add up to the whole, whatever they are.
+    ///
+    /// # Errors
+    /// `Overflow`, of what no order holds.
+    pub fn paid_for(&self, before: u32, units: u32) -> Result<Amount, Overflow> {
+        let whole = Amount(self.total_minor - self.discount_minor + self.tax_minor);
+        let all = u32::try_from(self.quantity).unwrap_or_default();
+        let up_to = |units: u32| whole.part(units.min(all), all);
+        up_to(before.saturating_add(units))?.checked_sub(up_to(before)?)
+    }
 }
 
 impl Order {
     /// The way of shipping in words.
     pub fn shipping_label(&self) -> &str {
         self.shipping_name.as_deref().unwrap_or(&self.shipping_method)
+    }
+
+    /// How it is paid, while it waits for a transfer to an account of the shop.
+    pub fn transfer(&self, config: &Payments) -> Option<TransferInstructions> {
+        (self.payment_method == PaymentMethod::ManualTransfer && self.status.awaits_payment()).then(|| {
+            TransferInstructions {
+                accounts: config.accounts(&self.currency),
+                reference: self.number.clone(),
+                amount: Amount(self.total_minor),
+                currency: self.currency.clone(),
+            }
+        })
     }
 }
 
@@ -178,6 +173,13 @@ pub struct OrderView {
     #[schema(example = "Standard (5–7 days)")]
     shipping_name: String,
     payment_method: PaymentMethod,
+    /// How it is paid, while it waits for a transfer to an account of the shop; where its buyer asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transfer: Option<TransferInstructions>,
+    /// What the shop says about where the order stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    notice: Option<&'static str>,
     currency: String,
     subtotal: Amount,
     discount: Amount,
@@ -209,6 +211,9 @@ pub struct OrderView {
     /// What is sent back; on a single order only.
     #[serde(skip_serializing_if = "Option::is_none")]
     returns: Option<Vec<ReturnView>>,
+    /// What goes back of the money; on a single order only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunds: Option<Vec<BuyerRefund>>,
 }
 
 /// Whether the money is here.
@@ -239,6 +244,8 @@ pub(super) struct OrderItemView {
     shipped: i32,
     /// Units that are sent back, or are to be.
     returned: i32,
+    /// Units that are not sent, as their money goes back.
+    cancelled: i32,
     /// What one unit cost.
     price: Amount,
     /// Of all units, before discount and tax.
@@ -304,6 +311,7 @@ impl OrderView {
                     quantity: item.quantity,
                     shipped: item.shipped_quantity,
                     returned: item.returned_quantity,
+                    cancelled: item.cancelled_quantity,
                     price: Amount(item.unit_price_minor),
                     total: Amount(item.total_minor),
                     discount: Amount(item.discount_minor),
@@ -315,6 +323,8 @@ impl OrderView {
             shipping_method: order.shipping_method.clone(),
             shipping_name: order.shipping_label().to_owned(),
             payment_method: order.payment_method,
+            transfer: None,
+            notice: order.on_review.then_some("We are checking your order. It goes on as soon as that is done."),
             currency: order.currency.clone(),
             subtotal: Amount(order.subtotal_minor),
             discount: Amount(order.discount_minor),
@@ -334,11 +344,25 @@ impl OrderView {
             timeline: None,
             fulfilments: None,
             returns: None,
+            refunds: None,
         }
     }
 
+    /// With how it is paid.
+    pub(super) fn paid_by(mut self, transfer: Option<TransferInstructions>) -> Self {
+        self.transfer = transfer;
+        self
+    }
+
     /// With what has become of it.
-    pub(super) fn with(mut self, timeline: Vec<Event>, parcels: Vec<Fulfilment>, returns: Vec<Return>) -> Self {
+    pub(super) fn with(
+        mut self,
+        timeline: Vec<Event>,
+        parcels: Vec<Fulfilment>,
+        returns: Vec<Return>,
+        refunds: &[Refund],
+    ) -> Self {
+        self.refunds = Some(refunds.iter().filter_map(BuyerRefund::of).collect());
         self.timeline = Some(timeline);
         self.fulfilments = Some(parcels.into_iter().map(FulfilmentView::from).collect());
         self.returns = Some(returns.into_iter().map(ReturnView::from).collect());

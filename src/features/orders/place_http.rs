@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::detail::OrderData;
-use super::model::{Order, OrderTaxView, OrderView, PaymentMethod};
+use super::model::{Order, OrderTaxView, OrderView};
+use super::payment_method::{PaymentMethod, PaymentMethodOffer};
 use crate::app::App;
 use crate::features::auth::Caller;
 use crate::features::carts::Owner;
@@ -38,6 +39,7 @@ pub(super) struct PlaceOrder {
     /// A code of the ways of shipping there; the first of them when left out.
     #[schema(value_type = Option<String>, max_length = 120, example = "standard")]
     shipping_method: Option<Text<1, 120>>,
+    /// One that the quote says is available.
     #[serde(default)]
     payment_method: PaymentMethod,
     /// An order has one at most. One that cannot be used is refused, with the reason.
@@ -117,6 +119,8 @@ struct QuoteView {
     tax_included: Amount,
     taxes: Vec<OrderTaxView>,
     total: Amount,
+    /// Every way to pay, and why an order may not be paid so.
+    payment_methods: Vec<PaymentMethodOffer>,
 }
 
 /// A line of a quote.
@@ -146,7 +150,7 @@ struct QuoteItemView {
 
 impl QuoteView {
     fn new(quote: Quote, base: &str) -> Self {
-        let Quote { currency, lines, totals, taxes, shipping, options, coupon } = quote;
+        let Quote { currency, lines, totals, taxes, shipping, options, coupon, methods } = quote;
         let item = |line: QuotedLine| QuoteItemView {
             product_id: line.product_id,
             variant_id: line.variant_id,
@@ -175,6 +179,7 @@ impl QuoteView {
             tax_included: totals.tax_included,
             taxes: taxes.iter().map(OrderTaxView::new).collect(),
             total: totals.total,
+            payment_methods: methods,
         }
     }
 }
@@ -234,7 +239,8 @@ pub(super) async fn quote_order(
 
 /// Place an order
 ///
-/// Sets the stock aside for all lines or for none. Send an `Idempotency-Key`: a repeated request with the same key
+/// Sets the stock aside for all lines or for none. An order that is paid on delivery is accepted at once, and its stock is sold.
+/// Send an `Idempotency-Key`: a repeated request with the same key
 /// and body gets the first answer, and no second order.
 #[utoipa::path(post, path = "/orders", tag = "Orders", security((), ("bearer" = [])), request_body = PlaceOrder,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
@@ -242,7 +248,7 @@ pub(super) async fn quote_order(
     (status = 201, body = Envelope<OrderData>),
     (status = 400, body = ErrorEnvelope, description = "A field is wrong, the cart is empty, a product is not for sale, the shop does not send there, or the coupon cannot be used"),
     (status = 401, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "Something is sold out (each line is named), the cart has changed, or the same key is still running"),
+    (status = 409, body = ErrorEnvelope, description = "Something is sold out (each line is named), the cart has changed, too many orders are to be paid on delivery, or the same key is still running"),
     (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn place_order(
@@ -269,7 +275,7 @@ pub(super) async fn place_order(
         key,
         fingerprint: body.fingerprint,
     });
-    let base = app.config.public_url();
+    let shop = app.clone();
     let request = place::Request {
         user: caller.map(|identity| identity.user_id),
         owner,
@@ -285,8 +291,10 @@ pub(super) async fn place_order(
         payment_method,
         notes: notes.map(Text::into_string).filter(|notes| !notes.is_empty()),
     };
-    let view =
-        move |order: &Order| serde_json::to_string(&Envelope::of(OrderData { order: OrderView::new(order, &base) }));
+    let view = move |order: &Order| {
+        let view = OrderView::new(order, &shop.config.public_url()).paid_by(order.transfer(&shop.config.payments));
+        serde_json::to_string(&Envelope::of(OrderData { order: view }))
+    };
     let answer = place::place(&app, request, idempotency, view).await?;
     let status =
         u16::try_from(answer.status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::CREATED);

@@ -13,7 +13,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::fulfilment::FulfilmentState;
-use super::model::{Order, OrderItem, OrderTax, PaymentMethod};
+use super::model::{Order, OrderItem, OrderTax};
+use super::payment_method::PaymentMethod;
 use super::status::Status;
 use crate::platform::ids::{CartId, OrderId, UserId};
 
@@ -41,6 +42,7 @@ struct Row {
     notes: Option<String>,
     tracking_number: Option<String>,
     fulfilment_status: FulfilmentState,
+    on_review: bool,
     version: i32,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -74,6 +76,7 @@ impl From<Row> for Order {
             notes: row.notes,
             tracking_number: row.tracking_number,
             fulfilment_status: row.fulfilment_status,
+            on_review: row.on_review,
             version: row.version,
             placed_at: row.placed_at,
             updated_at: row.updated_at,
@@ -108,7 +111,7 @@ pub(super) async fn list(c: &mut PgConnection, which: &Which<'_>) -> sqlx::Resul
                   o.shipping_minor, o.tax_minor, o.tax_included_minor, o.taxes as "taxes: Json<Vec<OrderTax>>",
                   o.total_minor, o.coupon_code, o.shipping_address, o.shipping_method, o.shipping_name,
                   o.payment_method as "payment_method: PaymentMethod", o.notes, o.tracking_number,
-                  o.fulfilment_status as "fulfilment_status: FulfilmentState", o.version, o.placed_at,
+                  o.fulfilment_status as "fulfilment_status: FulfilmentState", o.on_review, o.version, o.placed_at,
                   o.updated_at, o.paid_at, o.expires_at,
                   (select coalesce(jsonb_agg(to_jsonb(i) order by i.position), '[]') from order_items i
                    where i.order_id = o.id) as "items!: Json<Vec<OrderItem>>"
@@ -164,8 +167,14 @@ pub struct LockedOrder {
     pub currency: String,
     /// What it costs, in minor units.
     pub total_minor: i64,
+    /// The country that it goes to, as a code of two letters.
+    pub country: Option<String>,
     /// When it is given up.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Whether its money is here.
+    pub is_paid: bool,
+    /// Whether it is paid and waits for the staff to look at it.
+    pub on_review: bool,
     /// Counts its changes.
     pub version: i32,
 }
@@ -174,6 +183,13 @@ impl LockedOrder {
     /// Whether the buyer was erased.
     pub fn is_erased(&self) -> bool {
         is_erased(&self.email)
+    }
+
+    /// Whether it was accepted to be paid on delivery, and its money is not here.
+    pub fn is_owed(&self) -> bool {
+        self.payment_method == PaymentMethod::PayOnDelivery
+            && !self.is_paid
+            && matches!(self.status, Status::Processing | Status::Shipped | Status::Delivered | Status::ReturnRequested)
     }
 }
 
@@ -190,7 +206,8 @@ pub async fn lock(c: &mut PgConnection, id: OrderId) -> sqlx::Result<Option<Lock
     sqlx::query_as!(
         LockedOrder,
         r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
-                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at, version
+                  payment_method as "payment_method: PaymentMethod", currency, total_minor,
+                  shipping_address ->> 'country' as country, expires_at, paid_at is not null as "is_paid!", on_review, version
            from orders where id = $1 for update"#,
         id.0,
     )
@@ -206,7 +223,8 @@ pub async fn lock_of_guest(c: &mut PgConnection, number: &str, email: &str) -> s
     sqlx::query_as!(
         LockedOrder,
         r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
-                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at, version
+                  payment_method as "payment_method: PaymentMethod", currency, total_minor,
+                  shipping_address ->> 'country' as country, expires_at, paid_at is not null as "is_paid!", on_review, version
            from orders where number = $1 and email = $2 and user_id is null for update"#,
         number,
         email,
@@ -221,6 +239,29 @@ pub async fn lock_of_guest(c: &mut PgConnection, number: &str, email: &str) -> s
 /// The database's.
 pub async fn keep_for_review(c: &mut PgConnection, id: OrderId, now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!("update orders set expires_at = null, updated_at = $2 where id = $1", id.0, now).execute(c).await?;
+    Ok(())
+}
+
+/// Lets a paid order wait for the staff.
+///
+/// # Errors
+/// The database's.
+pub async fn hold(c: &mut PgConnection, id: OrderId, now: DateTime<Utc>) -> sqlx::Result<()> {
+    set_on_review(c, id, true, now).await
+}
+
+/// Lets an order go on that has waited for the staff.
+///
+/// # Errors
+/// The database's.
+pub async fn release(c: &mut PgConnection, id: OrderId, now: DateTime<Utc>) -> sqlx::Result<()> {
+    set_on_review(c, id, false, now).await
+}
+
+async fn set_on_review(c: &mut PgConnection, id: OrderId, on_review: bool, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!("update orders set on_review = $2, updated_at = $3 where id = $1", id.0, on_review, now)
+        .execute(c)
+        .await?;
     Ok(())
 }
 

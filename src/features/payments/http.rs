@@ -4,13 +4,15 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::model::{Payment, PaymentStatus};
+use super::model::{Decision, Payment, PaymentStatus};
 use super::store;
 use crate::app::App;
 use crate::features::auth::Caller;
+use crate::flows::start_payment::{Payer, Started};
 use crate::flows::{settle, start_payment};
+use crate::platform::config::TransferAccount;
 use crate::platform::error::Error;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathName, ok};
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathName, RequestMeta, ok};
 use crate::platform::ids::{OrderId, PaymentId};
 use crate::platform::money::Amount;
 use crate::platform::text::Email;
@@ -28,14 +30,44 @@ pub(super) struct InitializePayment {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StartedPayment {
-    payment_id: PaymentId,
+    /// `null` of an order that is paid by a transfer to the shop's account, which the provider does not see.
+    payment_id: Option<PaymentId>,
     /// Send the shopper here.
     authorization_url: Option<String>,
     /// For Paystack's popup.
     access_code: Option<String>,
+    /// Of the attempt, or to be written on the transfer.
     reference: String,
     amount: Amount,
     currency: String,
+    /// Accounts of the shop, to one of which the money is transferred; none of an order that is paid on the provider's page.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accounts: Vec<TransferAccount>,
+}
+
+impl From<Started> for StartedPayment {
+    fn from(started: Started) -> Self {
+        match started {
+            Started::Page(payment) => Self {
+                payment_id: Some(payment.id),
+                authorization_url: payment.authorization_url,
+                access_code: payment.access_code,
+                reference: payment.reference,
+                amount: Amount(payment.amount_minor),
+                currency: payment.currency,
+                accounts: Vec::new(),
+            },
+            Started::Transfer(transfer) => Self {
+                payment_id: None,
+                authorization_url: None,
+                access_code: None,
+                reference: transfer.reference,
+                amount: transfer.amount,
+                currency: transfer.currency,
+                accounts: transfer.accounts,
+            },
+        }
+    }
 }
 
 /// Whether the money is here.
@@ -44,17 +76,19 @@ pub(super) struct StartedPayment {
 pub(super) enum Verdict {
     /// Yes.
     Success,
-    /// The provider refused it; another attempt may follow.
+    /// The provider refused it, and another attempt may follow; or the order has no use for it any more, and it goes back.
     Failed,
     /// Not yet, or the shop has to look at it.
     Pending,
 }
 
-impl From<PaymentStatus> for Verdict {
-    fn from(status: PaymentStatus) -> Self {
-        match status {
+impl From<&Payment> for Verdict {
+    fn from(payment: &Payment) -> Self {
+        match payment.status {
             PaymentStatus::Success => Self::Success,
             PaymentStatus::Failed | PaymentStatus::Abandoned => Self::Failed,
+            // It came and goes back.
+            PaymentStatus::Flagged if payment.decision == Some(Decision::Refund) => Self::Failed,
             PaymentStatus::Created | PaymentStatus::Open | PaymentStatus::Flagged => Self::Pending,
         }
     }
@@ -75,32 +109,27 @@ pub(super) struct VerifiedPayment {
 
 /// Pay an order
 ///
-/// Gives the provider's page. An attempt that can still be paid is given again.
+/// Gives the provider's page. An attempt that can still be paid is given again. Of an order that is paid by a transfer to an
+/// account of the shop it gives the accounts.
 #[utoipa::path(post, path = "/payments/initialize", tag = "Payments", security((), ("bearer" = [])),
     request_body = InitializePayment, responses(
     (status = 200, body = Envelope<StartedPayment>),
     (status = 400, body = ErrorEnvelope),
     (status = 402, body = ErrorEnvelope, description = "The provider refuses the payment"),
     (status = 404, body = ErrorEnvelope, description = "Unknown, or another person's"),
-    (status = 409, body = ErrorEnvelope, description = "The order is paid or closed, or its goods are sold out by now"),
+    (status = 409, body = ErrorEnvelope, description = "The order is paid, closed, or paid on delivery, or its goods are sold out by now"),
     (status = 503, body = ErrorEnvelope, description = "The provider does not answer"),
 ))]
 pub(super) async fn initialize_payment(
     State(app): State<App>,
     caller: Caller,
+    meta: RequestMeta,
     body: Body<InitializePayment>,
 ) -> Answer<StartedPayment> {
     let InitializePayment { order_id, email } = body.value;
-    let payment =
-        start_payment::start(&app, order_id, caller.map(|c| c.user_id), email.as_ref().map(Email::as_str)).await?;
-    Ok(ok(StartedPayment {
-        payment_id: payment.id,
-        authorization_url: payment.authorization_url,
-        access_code: payment.access_code,
-        reference: payment.reference,
-        amount: Amount(payment.amount_minor),
-        currency: payment.currency,
-    }))
+    let payer =
+        Payer { user: caller.map(|c| c.user_id), email: email.as_ref().map(Email::as_str), ip: meta.ip.as_deref() };
+    Ok(ok(start_payment::start(&app, order_id, payer).await?.into()))
 }
 
 /// Ask whether a payment has arrived
@@ -122,11 +151,12 @@ pub(super) async fn verify_payment(
     if payment.user_id.is_some() && payment.user_id != caller.map(|c| c.user_id) {
         return Err(missing());
     }
-    let Payment { id, status, amount_minor, currency, reference, order_id, order_number, .. } =
-        settle::verify(&app, payment).await?.0;
+    let payment = settle::verify(&app, payment).await?.0;
+    let status = Verdict::from(&payment);
+    let Payment { id, amount_minor, currency, reference, order_id, order_number, .. } = payment;
     Ok(ok(VerifiedPayment {
         payment_id: id,
-        status: status.into(),
+        status,
         amount: Amount(amount_minor),
         currency,
         reference,

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
-use super::model::PaymentStatus;
+use super::model::{Decision, PaymentStatus};
 use super::store;
 use crate::app::App;
 use crate::flows::settle::{self, Outcome};
@@ -58,6 +58,7 @@ async fn callback(State(app): State<App>, Query(query): Query<Callback>) -> Resu
     };
     let state = match payment.status {
         PaymentStatus::Success => "paid",
+        PaymentStatus::Flagged if payment.decision == Some(Decision::Refund) => "returned",
         PaymentStatus::Flagged => "review",
         // The order is closed or has another attempt, so there is nothing to come back to.
         PaymentStatus::Abandoned => "closed",

@@ -1,12 +1,18 @@
 //! SQL of payments. Whoever changes a payment has locked its order first.
 
+pub(super) mod looks;
+pub(super) mod refunds;
+pub(super) mod reviews;
+pub(super) mod sending;
+pub(super) mod staff;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::model::{OrderPayment, OrderRefund, Payment, PaymentStatus, Proof};
+use super::model::{Decision, OrderPayment, OrderRefund, Payment, PaymentStatus, Proof, Provider};
 use crate::platform::ids::{OrderId, PaymentId, UserId};
 use crate::platform::money::Amount;
 
@@ -19,8 +25,12 @@ pub struct NewPayment<'a> {
     pub order_number: &'a str,
     /// Its account.
     pub user_id: Option<UserId>,
+    /// Who brings the money.
+    pub provider: Provider,
     /// Our name for the attempt at the provider.
     pub reference: &'a str,
+    /// The bank's or the courier's name for money that staff record.
+    pub received_reference: Option<&'a str>,
     /// What is to be paid.
     pub amount_minor: i64,
     /// ISO 4217.
@@ -62,7 +72,9 @@ async fn find(
         Payment,
         r#"select id as "id: PaymentId", order_id as "order_id: OrderId", user_id as "user_id: UserId", order_number,
                   reference, status as "status: PaymentStatus", amount_minor, currency, authorization_url,
-                  access_code, channel, card_brand, card_last4, paid_at, flag_reason
+                  access_code, channel, card_brand, card_last4, paid_at, flag_reason, paid_minor, refunded_minor,
+                  provider_transaction_id, coalesce(paid_currency, currency) as "paid_currency!",
+                  decision as "decision: Decision"
            from payments
            where id = $1 or reference = $2 or (order_id = $3 and status in ('created', 'open'))
               or (order_id = $4 and status = 'success')"#,
@@ -101,13 +113,13 @@ pub async fn has_success(c: &mut PgConnection, order: OrderId) -> sqlx::Result<b
 /// Stores an attempt before the provider hears of it.
 ///
 /// # Errors
-/// The database's; a unique violation when the order has an open attempt.
-pub async fn create(c: &mut PgConnection, new: &NewPayment<'_>, now: DateTime<Utc>) -> sqlx::Result<PaymentId> {
+/// The database's; a unique violation when the order has an open attempt, or the money was recorded before.
+pub async fn create(c: &mut PgConnection, new: &NewPayment<'_>, now: DateTime<Utc>) -> sqlx::Result<Payment> {
     let id = PaymentId::new();
     sqlx::query!(
         "insert into payments (id, order_id, order_number, user_id, provider, reference, status, amount_minor, currency,
-                               created_at, updated_at)
-         values ($1, $2, $3, $4, 'paystack', $5, 'created', $6, $7, $8, $8)",
+                               created_at, updated_at, received_reference, next_look_at)
+         values ($1, $2, $3, $4, $9, $5, 'created', $6, $7, $8, $8, $10, case when $9 = 'paystack' then $8::timestamptz end)",
         id.0,
         new.order_id.0,
         new.order_number,
@@ -116,10 +128,53 @@ pub async fn create(c: &mut PgConnection, new: &NewPayment<'_>, now: DateTime<Ut
         new.amount_minor,
         new.currency,
         now,
+        new.provider as Provider,
+        new.received_reference,
     )
     .execute(c)
     .await?;
-    Ok(id)
+    Ok(Payment {
+        id,
+        order_id: new.order_id,
+        user_id: new.user_id,
+        order_number: new.order_number.to_owned(),
+        reference: new.reference.to_owned(),
+        status: PaymentStatus::Created,
+        amount_minor: new.amount_minor,
+        currency: new.currency.to_owned(),
+        authorization_url: None,
+        access_code: None,
+        channel: None,
+        card_brand: None,
+        card_last4: None,
+        paid_at: None,
+        flag_reason: None,
+        paid_minor: 0,
+        refunded_minor: 0,
+        provider_transaction_id: None,
+        paid_currency: new.currency.to_owned(),
+        decision: None,
+    })
+}
+
+/// The order of which money from this provider is recorded under this reference, in whatever case, and its number.
+///
+/// # Errors
+/// The database's.
+pub async fn order_of_received(
+    c: &mut PgConnection,
+    provider: Provider,
+    received_reference: &str,
+) -> sqlx::Result<Option<(OrderId, String)>> {
+    let found = sqlx::query!(
+        r#"select order_id as "order_id: OrderId", order_number from payments
+           where provider = $1 and lower(received_reference) = lower($2) and received_reference is not null"#,
+        provider as Provider,
+        received_reference,
+    )
+    .fetch_optional(c)
+    .await?;
+    Ok(found.map(|row| (row.order_id, row.order_number)))
 }
 
 /// Stores where the shopper pays. False when the attempt is over by now.
@@ -154,7 +209,7 @@ pub async fn succeed(c: &mut PgConnection, id: PaymentId, proof: &Proof, now: Da
     take(c, id, PaymentStatus::Success, proof, None, now).await
 }
 
-/// Money is here that does not fit.
+/// Money is here that does not fit, in this currency.
 ///
 /// # Errors
 /// The database's.
@@ -162,10 +217,10 @@ pub async fn flag(
     c: &mut PgConnection,
     id: PaymentId,
     proof: &Proof,
-    reason: &str,
+    (reason, currency): (&str, &str),
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    take(c, id, PaymentStatus::Flagged, proof, Some(reason), now).await
+    take(c, id, PaymentStatus::Flagged, proof, Some((reason, currency)), now).await
 }
 
 async fn take(
@@ -173,13 +228,14 @@ async fn take(
     id: PaymentId,
     status: PaymentStatus,
     proof: &Proof,
-    reason: Option<&str>,
+    flag: Option<(&str, &str)>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update payments
          set status = $2, paid_minor = $3, provider_transaction_id = $4, channel = $5, card_brand = $6,
-             card_last4 = $7, gateway_response = $8, paid_at = $9, flag_reason = $10, updated_at = $11
+             card_last4 = $7, gateway_response = $8, paid_at = $9, flag_reason = $10,
+             paid_currency = nullif($11, currency), updated_at = $12
          where id = $1 and status not in ('success', 'flagged')",
         id.0,
         status as PaymentStatus,
@@ -190,7 +246,8 @@ async fn take(
         proof.card_last4,
         proof.gateway_response,
         proof.paid_at,
-        reason,
+        flag.map(|(reason, _)| reason),
+        flag.map(|(_, currency)| currency),
         now,
     )
     .execute(c)
@@ -215,6 +272,36 @@ pub async fn fail(c: &mut PgConnection, id: PaymentId, words: Option<&str>, now:
     Ok(failed.rows_affected() == 1)
 }
 
+/// Writes down what was decided about money that does not fit; `by` is none where the program has decided. Accepted money has
+/// paid its order. False when that was decided before.
+///
+/// # Errors
+/// The database's; a unique violation (`payments_one_success`) when the order was paid by another attempt.
+pub async fn decide(
+    c: &mut PgConnection,
+    id: PaymentId,
+    decision: Decision,
+    by: Option<UserId>,
+    note: Option<&str>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let decided = sqlx::query!(
+        "update payments
+         set decision = $2, decided_by = $3, decided_at = $4, decision_note = $5, updated_at = $4,
+             status = case when $2 = 'accept' then 'success' else status end,
+             flag_reason = case when $2 = 'accept' then null else flag_reason end
+         where id = $1 and status = 'flagged' and decision is null",
+        id.0,
+        decision as Decision,
+        by.map(|id| id.0),
+        now,
+        note,
+    )
+    .execute(c)
+    .await?;
+    Ok(decided.rows_affected() == 1)
+}
+
 /// Ends the open attempt of an order that is given up.
 ///
 /// # Errors
@@ -230,31 +317,6 @@ pub async fn abandon_open(c: &mut PgConnection, order: OrderId, now: DateTime<Ut
     Ok(())
 }
 
-/// Asks for all money back that came for an order and does not go back yet, whether it fitted the order or not: a refund
-/// for each payment, to be sent to the provider. Gives the sum in minor units. A second call finds nothing left.
-///
-/// # Errors
-/// The database's.
-pub async fn request_refunds(
-    c: &mut PgConnection,
-    order: OrderId,
-    reason: &str,
-    now: DateTime<Utc>,
-) -> sqlx::Result<i64> {
-    let amounts = sqlx::query_scalar!(
-        "insert into refunds (id, payment_id, amount_minor, status, reason, created_at, updated_at)
-         select gen_random_uuid(), id, paid_minor - refunded_minor, 'pending', $2, $3, $3 from payments
-         where order_id = $1 and status in ('success', 'flagged') and paid_minor > refunded_minor
-         returning amount_minor",
-        order.0,
-        reason,
-        now,
-    )
-    .fetch_all(c)
-    .await?;
-    Ok(amounts.into_iter().sum())
-}
-
 /// The payments of an order with what goes back of each, the oldest first, at most 100.
 ///
 /// # Errors
@@ -262,10 +324,13 @@ pub async fn request_refunds(
 pub async fn of_order(c: &mut PgConnection, order: OrderId) -> sqlx::Result<Vec<OrderPayment>> {
     sqlx::query_as!(
         OrderPayment,
-        r#"select id as "id: PaymentId", reference, status as "status: PaymentStatus", amount_minor as "amount: Amount",
+        r#"select id as "id: PaymentId", provider as "provider: Provider", reference, received_reference,
+                  status as "status: PaymentStatus", amount_minor as "amount: Amount",
                   paid_minor as "paid: Amount", refunded_minor as "refunded: Amount", flag_reason, created_at, paid_at,
-                  (select coalesce(jsonb_agg(jsonb_build_object('status', r.status, 'amount', r.amount_minor / 100.0,
-                     'reason', r.reason, 'createdAt', r.created_at) order by r.created_at, r.id), '[]')
+                  decision as "decision: Decision",
+                  (select coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'status', r.status, 'origin', r.origin,
+                     'amount', r.amount_minor / 100.0, 'reason', r.reason, 'createdAt', r.created_at,
+                     'processedAt', r.processed_at) order by r.created_at, r.id), '[]')
                    from refunds r where r.payment_id = p.id) as "refunds!: Json<Vec<OrderRefund>>"
            from payments p where order_id = $1 order by created_at, id limit 100"#,
         order.0,
@@ -284,39 +349,62 @@ pub async fn export(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Va
         r#"select coalesce(jsonb_agg(jsonb_build_object('id', id, 'orderNumber', order_number, 'provider', provider,
                     'reference', reference, 'status', status, 'amount', amount_minor / 100.0, 'currency', currency,
                     'channel', channel, 'cardBrand', card_brand, 'cardLast4', card_last4, 'paidAt', paid_at,
-                    'createdAt', created_at) order by created_at, id), '[]') as "payments!"
-           from (select * from payments where order_id = any($1) order by created_at desc limit 10000) mine"#,
+                    'createdAt', created_at, 'receivedReference', received_reference, 'check', checked, 'refunds', refunds)
+                    order by created_at, id), '[]') as "payments!"
+           from (select p.*, (select jsonb_build_object('status', status, 'startedAt', started_at, 'decidedAt', decided_at,
+                                'addressKept', ip_hash is not null)
+                              from payment_reviews where payment_id = p.id) as checked,
+                        (select coalesce(jsonb_agg(jsonb_build_object('amount', r.amount_minor / 100.0, 'status', r.status,
+                           'reason', case when r.origin <> 'manual' then r.reason end, 'createdAt', r.created_at,
+                           'processedAt', r.processed_at) order by r.created_at, r.id), '[]')
+                         from refunds r where r.payment_id = p.id) as refunds
+                 from payments p where order_id = any($1) order by created_at desc limit 10000) mine"#,
         &orders,
     )
     .fetch_one(c)
     .await
 }
 
-/// Which of these orders have money that the staff has to decide about.
+/// Which of these orders have money that is not where it belongs: the staff has to decide about it, it is on its way back, or it
+/// has not gone and nothing stands in for that.
 ///
 /// # Errors
 /// The database's.
-pub async fn flagged_of(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Vec<OrderId>> {
+pub async fn unsettled_of(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Vec<OrderId>> {
     let orders: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
     sqlx::query_scalar!(
-        r#"select order_id as "id: OrderId" from payments where order_id = any($1) and status = 'flagged'"#,
+        r#"select order_id as "id: OrderId" from payments p
+           where order_id = any($1) and (status = 'flagged' and decision is null or exists (
+             select from refunds r where r.payment_id = p.id and (r.status in ('pending', 'processing', 'needs_attention')
+               or r.status = 'failed' and r.origin in ('staff', 'system')
+                  and not exists (select from refunds n where n.retry_of = r.id))))"#,
         &orders,
     )
     .fetch_all(c)
     .await
 }
 
-/// Takes out what the provider said about the person who paid these orders. Amounts and references stay. Gives the
-/// references, under which the provider's events are stored.
+/// Takes out what the provider and the staff said about the person who paid these orders and about his money, and by what he is
+/// known again. Amounts and references stay. Gives the references, under which the provider's events are stored.
 ///
 /// # Errors
 /// The database's.
 pub async fn erase_answers(c: &mut PgConnection, orders: &[OrderId], now: DateTime<Utc>) -> sqlx::Result<Vec<String>> {
+    reviews::forget(c, orders).await?;
     let orders: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "update refunds r set reason = null, last_error = null, account_last4 = null, updated_at = $2
+         from payments p
+         where p.order_id = any($1) and r.payment_id = p.id and num_nonnulls(r.reason, r.last_error, r.account_last4) > 0",
+        &orders,
+        now,
+    )
+    .execute(&mut *c)
+    .await?;
     sqlx::query_scalar!(
         "update payments
          set authorization_url = null, access_code = null, channel = null, card_brand = null, card_last4 = null,
-             gateway_response = null, updated_at = $2
+             gateway_response = null, received_reference = null, decision_note = null, updated_at = $2
          where order_id = any($1) returning reference",
         &orders,
         now,

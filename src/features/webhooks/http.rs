@@ -3,8 +3,8 @@
 use axum::extract::{Request, State};
 use secrecy::ExposeSecret;
 
+use super::bodies;
 use super::jobs::ProcessWebhook;
-use super::store::{self, NewEvent};
 use crate::app::App;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::envelope::Empty;
@@ -43,10 +43,8 @@ pub(super) async fn receive_paystack_webhook(State(app): State<App>, request: Re
 }
 
 async fn store(app: &App, event: &paystack::webhook::Event, body: &[u8]) -> Result<()> {
-    let dedupe_key = event.dedupe_key();
-    let new = NewEvent { dedupe_key: &dedupe_key, event: event.name(), reference: event.reference(), body };
     let mut tx = app.db.begin().await?;
-    let work = store::insert(&mut tx, &new, app.clock.now()).await?;
+    let work = bodies::insert(app, &mut tx, event, body).await?;
     if let Some(event_id) = work {
         jobs::enqueue(&mut tx, &ProcessWebhook { event_id }, ProcessWebhook::TRIES).await?;
     }

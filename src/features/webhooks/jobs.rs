@@ -4,8 +4,12 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use super::bodies;
+use super::model::EventStatus;
 use super::store;
 use crate::app::App;
+use crate::flows::disputes;
+use crate::flows::refund::follow;
 use crate::flows::settle::{self, Outcome};
 use crate::platform::error::Result;
 use crate::platform::ids::WebhookEventId;
@@ -29,41 +33,54 @@ impl Job<App> for ProcessWebhook {
 
     async fn run(self, app: &App) -> Result<(), JobError> {
         let stored = store::find_body(&mut *app.db.acquire().await?, self.event_id).await?;
-        let Some((status, body)) = stored else {
+        let Some(stored) = stored else {
             return Err(JobError::Fail(anyhow::anyhow!("there is no webhook {}", self.event_id)));
         };
-        if matches!(status.as_str(), "processed" | "ignored") {
+        if matches!(stored.status, EventStatus::Processed | EventStatus::Ignored) {
             return Ok(());
         }
+        let deliveries = stored.deliveries;
+        let Some(body) = bodies::open(app, stored)? else {
+            return self.fail(app, deliveries, anyhow::anyhow!("its body was removed")).await;
+        };
         let event = match paystack::webhook::Event::parse(&body) {
             Ok(event) => event,
-            Err(error) => return self.fail(app, error.into()).await,
+            Err(error) => return self.fail(app, deliveries, error.into()).await,
         };
+        if let Some(refund) = event.refund() {
+            let refund = match refund {
+                Ok(refund) => refund,
+                Err(error) => return self.fail(app, deliveries, error.into()).await,
+            };
+            let (status, outcome) = match follow::notice(app, &refund).await? {
+                follow::Outcome::Done => (EventStatus::Processed, "the refunds are as the provider says"),
+                follow::Outcome::Ignored(reason) => (EventStatus::Ignored, reason),
+            };
+            return self.finish(app, deliveries, event.reference(), (status, outcome)).await;
+        }
         let outcome = match (event.charge(), event.reference()) {
+            _ if event.dispute().is_some() => match event.dispute().transpose() {
+                Ok(told) => match told {
+                    Some(told) => disputes::hear(app, &told).await?,
+                    None => Outcome::Ignored("no handler for this kind of event"),
+                },
+                Err(error) => return self.fail(app, deliveries, error.into()).await,
+            },
             (None, _) => Outcome::Ignored("no handler for this kind of event"),
             (Some(Ok(transaction)), _) if !is_shortened(&transaction) => settle::settle(app, &transaction).await?,
 
             // Shortened bodies exist; the provider tells the rest when asked.
-            (Some(_), Some(reference)) => match settle::ask(app, reference).await? {
-                Outcome::Ignored(reason) => return Err(JobError::Retry(anyhow::anyhow!(reason))),
-                outcome => outcome,
-            },
+            (Some(_), Some(reference)) => settle::ask(app, reference).await?,
             (Some(charge), None) => {
                 let cause = charge.err().map_or_else(|| anyhow::anyhow!("it names no reference"), Into::into);
-                return self.fail(app, cause).await;
+                return self.fail(app, deliveries, cause).await;
             }
         };
         let (status, outcome) = match outcome {
-            Outcome::Ignored(reason) => ("ignored", reason.to_owned()),
-            outcome => ("processed", format!("{outcome:?}")),
+            Outcome::Ignored(reason) => (EventStatus::Ignored, reason.to_owned()),
+            outcome => (EventStatus::Processed, format!("{outcome:?}")),
         };
-        store::finish(&mut *app.db.acquire().await?, self.event_id, status, &outcome, app.clock.now()).await?;
-        if let Some(reference) = event.reference()
-            && settle::is_of_erased_buyer(app, reference).await?
-        {
-            store::erase_bodies(&mut *app.db.acquire().await?, &[reference.to_owned()]).await?;
-        }
-        Ok(())
+        self.finish(app, deliveries, event.reference(), (status, &outcome)).await
     }
 }
 
@@ -71,10 +88,32 @@ impl ProcessWebhook {
     /// Money hangs on it and the provider will not repeat what was answered with 200, so it is tried for hours.
     pub const TRIES: i16 = 20;
 
+    /// Notes what came of it. What tells of a buyer who was erased is not kept.
+    async fn finish(
+        self,
+        app: &App,
+        deliveries: i32,
+        reference: Option<&str>,
+        result: (EventStatus, &str),
+    ) -> Result<(), JobError> {
+        let mut connection = app.db.acquire().await?;
+        store::finish(&mut connection, self.event_id, deliveries, result, app.clock.now()).await?;
+        drop(connection);
+        if let Some(reference) = reference
+            && settle::is_of_erased_buyer(app, reference).await?
+        {
+            store::erase_bodies(&mut *app.db.acquire().await?, &[reference.to_owned()]).await?;
+        }
+        Ok(())
+    }
+
     /// A body that is signed by the provider and cannot be read stays for a person to look at.
-    async fn fail(self, app: &App, cause: anyhow::Error) -> Result<(), JobError> {
+    async fn fail(self, app: &App, deliveries: i32, cause: anyhow::Error) -> Result<(), JobError> {
         let words = format!("{cause:#}");
-        store::finish(&mut *app.db.acquire().await?, self.event_id, "failed", &words, app.clock.now()).await?;
+        metrics::counter!("agape_webhooks_total", "result" => "failed").increment(1);
+        let mut connection = app.db.acquire().await?;
+        let result = (EventStatus::Failed, words.as_str());
+        store::finish(&mut connection, self.event_id, deliveries, result, app.clock.now()).await?;
         Err(JobError::Fail(cause))
     }
 }

@@ -7,11 +7,13 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::draft::{Cart, Terms, draft, lines_of, sold_out};
+use super::on_delivery::{self, Room};
 use super::store::{self, NewOrder, Outcome};
 use super::{Answer, Ask};
 use crate::app::App;
-use crate::features::coupons::{self, Found};
+use crate::features::coupons::{self, Found, Wanted};
 use crate::features::orders::Order;
+use crate::flows::methods;
 use crate::flows::rates::Rates;
 use crate::platform::db::Connection;
 use crate::platform::error::{Error, Result};
@@ -181,25 +183,25 @@ impl<'a> Batch<'a> {
         Ok(drafts)
     }
 
-    /// The coupons of these wishes, by their places.
+    /// The coupons of these wishes, by their places, found together. Which of the others' goods a coupon is for does no harm.
     async fn coupons(
         &self,
         c: &mut PgConnection,
         which: &[usize],
         offers: &[store::Line],
     ) -> Result<HashMap<usize, Found>> {
-        let mut all = HashMap::new();
+        let (mut places, mut wanted, mut products) = (Vec::new(), Vec::new(), HashSet::new());
         for i in which {
             let Some(wish) = self.wishes.get(*i) else { continue };
             let request = &wish.ask.request;
             let Some(code) = &request.coupon else { continue };
-            // Of a batch's offers some are others'; which of them the coupon is for does no harm.
             let lines = wish.cart.as_ref().map_or(offers, |cart| &cart.lines);
-            let products: Vec<_> = lines.iter().map(|line| line.product_id).collect();
-            let found = coupons::find(c, code, &products, request.user, request.email.as_ref()).await?;
-            all.extend(found.map(|found| (*i, found)));
+            products.extend(lines.iter().map(|line| line.product_id));
+            places.push(*i);
+            wanted.push(Wanted { code, user: request.user, email: request.email.as_ref() });
         }
-        Ok(all)
+        let found = coupons::find_all(c, &wanted, &Vec::from_iter(products)).await?;
+        Ok(places.into_iter().zip(found).filter_map(|(i, found)| Some((i, found?))).collect())
     }
 
     fn draft(&self, wish: &Wish, offers: &[store::Line], terms: &Terms<'_>) -> Result<NewOrder> {
@@ -218,7 +220,9 @@ impl<'a> Batch<'a> {
     /// nobody knows.
     async fn write(&mut self, mut connection: Connection, drafts: &[Draft<'a>]) -> Result<()> {
         let keyed: Vec<_> = drafts.iter().filter_map(|draft| Some((draft.i, draft.key?))).collect();
-        if keyed.is_empty() && drafts.iter().all(|draft| draft.new.redemption.is_none()) {
+        let is_plain =
+            |draft: &Draft<'_>| draft.new.redemption.is_none() && !on_delivery::is_on_delivery(&draft.new.order);
+        if keyed.is_empty() && drafts.iter().all(is_plain) {
             // One statement is a transaction of its own, without the round trips of begin and commit.
             let steps = self.insert(&mut connection, &drafts.iter().collect::<Vec<_>>()).await?;
             self.finish_all(steps);
@@ -234,8 +238,11 @@ impl<'a> Batch<'a> {
             }
         }
         let left: Vec<_> = drafts.iter().filter(|draft| !answered.contains(&draft.i)).collect();
+        let left = self.leave_out_owing(&mut tx, left, &mut steps).await?;
         if !left.is_empty() {
-            steps = self.redeem_and_insert(&mut tx, &left).await?;
+            let written = self.redeem_and_insert(&mut tx, &left).await?;
+            self.accept_on_delivery(&mut tx, &left, &written).await?;
+            steps.extend(written);
         }
         let mut answers = Vec::new();
         for (i, step) in &steps {
@@ -254,6 +261,48 @@ impl<'a> Batch<'a> {
             tx.rollback().await?;
         }
         self.finish_all(steps);
+        Ok(())
+    }
+
+    /// Those who may have their orders, without those who have to pay others on delivery first.
+    async fn leave_out_owing<'d>(
+        &self,
+        tx: &mut PgConnection,
+        drafts: Vec<&'d Draft<'a>>,
+        steps: &mut Vec<(usize, Step)>,
+    ) -> Result<Vec<&'d Draft<'a>>> {
+        let (owing, mut left): (Vec<_>, Vec<_>) =
+            drafts.into_iter().partition(|draft| on_delivery::is_on_delivery(&draft.new.order));
+        if owing.is_empty() {
+            return Ok(left);
+        }
+        let orders: Vec<_> = owing.iter().map(|draft| &draft.new.order).collect();
+        let payments = &self.app.config.payments;
+        let rooms = on_delivery::rooms(tx, &orders, payments.pay_on_delivery_open_orders).await?;
+        for (draft, room) in owing.into_iter().zip(rooms) {
+            match room {
+                Room::Free => left.push(draft),
+                Room::Behind => steps.push((draft.i, Step::Again)),
+                Room::Full => steps.push((draft.i, Step::Done(Err(Error::conflict(methods::too_many_owed(payments)))))),
+            }
+        }
+        // First come, first served.
+        left.sort_unstable_by_key(|draft| draft.i);
+        Ok(left)
+    }
+
+    /// Accepts those orders that are paid on delivery: their goods are sold.
+    async fn accept_on_delivery(
+        &self,
+        tx: &mut PgConnection,
+        drafts: &[&Draft<'a>],
+        steps: &[(usize, Step)],
+    ) -> Result<()> {
+        for draft in drafts.iter().filter(|draft| on_delivery::is_on_delivery(&draft.new.order)) {
+            if steps.iter().any(|(i, step)| *i == draft.i && matches!(step, Step::Done(Ok(_)))) {
+                on_delivery::accept(tx, draft.new.order.id, self.now).await?;
+            }
+        }
         Ok(())
     }
 

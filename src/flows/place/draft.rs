@@ -7,9 +7,10 @@ use super::{Item, Request};
 use crate::app::App;
 use crate::features::carts::CartLine;
 use crate::features::catalog;
-use crate::features::coupons::{self, CouponLine, Discount, Facts, Found, NewRedemption, Refusal};
-use crate::features::orders::{FulfilmentState, Order, OrderItem, OrderTax, Status};
+use crate::features::coupons::{Discount, Found, NewRedemption, Refusal};
+use crate::features::orders::{FulfilmentState, Order, OrderItem, OrderTax, PaymentMethod, Status};
 use crate::features::shipping::ShippingOption;
+use crate::flows::methods::{self, Basis};
 use crate::flows::order_mail::{OrderMail, SendOrderMail};
 use crate::flows::quote::{self, Destination, LineTotals, Price, PricedLine, Totals};
 use crate::flows::rates::Rates;
@@ -134,18 +135,9 @@ fn discount(config: &Config, request: &Request, lines: &[Line], terms: &Terms<'_
     if request.coupon.is_none() {
         return Ok(None);
     }
-    let outcome = match terms.coupon {
-        None => Err(Refusal::Unknown),
-        Some(found) => {
-            let line = |line: &Line| {
-                let total = Amount(line.price_minor).times(line.quantity)?;
-                let in_scope = found.in_scope.contains(&line.product_id);
-                Ok(CouponLine { product_id: line.product_id, total, in_scope })
-            };
-            let lines = lines.iter().map(line).collect::<Result<Vec<_>>>()?;
-            coupons::discount(&found.coupon, &lines, &Facts { now: terms.now, customer: found.customer })
-        }
-    };
+    let total = |line: &Line| Ok((line.product_id, Amount(line.price_minor).times(line.quantity)?));
+    let goods = lines.iter().map(total).collect::<Result<Vec<_>>>()?;
+    let outcome = terms.coupon.ok_or(Refusal::Unknown).and_then(|found| found.discount(&goods, terms.now));
     outcome.map(Some).map_err(|refusal| Error::field("couponCode", refusal.message(&config.store)))
 }
 
@@ -197,15 +189,24 @@ fn order(
     if totals.total.0 == 0 {
         return Err(Error::field("items", "cost nothing; write to the shop to get them"));
     }
+    let currency = currency(config, lines)?;
+    let method = request.payment_method;
+    // How many orders of his a buyer still has to pay is looked at under a lock, where it is written.
+    let basis = Basis { currency: &currency, total_minor: totals.total.0, shipping: &shipping, owed: 0 };
+    if let Some(reason) = methods::refusal(&config.payments, method, &basis) {
+        return Err(Error::field("paymentMethod", reason));
+    }
     let now = terms.now;
+    let is_accepted = method == PaymentMethod::PayOnDelivery;
     Ok(Order {
         id: OrderId::new(),
         number: String::new(),
         user_id: request.user,
         cart_id,
         email: request.email.as_ref().map(ToString::to_string).unwrap_or_default(),
-        status: Status::PendingPayment,
-        currency: currency(config, lines)?,
+        // As it is once it is written.
+        status: if is_accepted { Status::Processing } else { Status::PendingPayment },
+        currency,
         subtotal_minor: totals.subtotal.0,
         discount_minor: totals.discount.0,
         shipping_minor: totals.shipping.0,
@@ -217,15 +218,16 @@ fn order(
         shipping_address: serde_json::to_value(&request.address).map_err(Error::internal)?,
         shipping_method: shipping.code,
         shipping_name: Some(shipping.name),
-        payment_method: request.payment_method,
+        payment_method: method,
         notes: request.notes.clone(),
         tracking_number: None,
         fulfilment_status: FulfilmentState::Unfulfilled,
+        on_review: false,
         version: 1,
         placed_at: now,
         updated_at: now,
         paid_at: None,
-        expires_at: Some(now + request.payment_method.patience(&config.orders).unpaid),
+        expires_at: (!is_accepted).then(|| now + method.patience(&config.orders).unpaid),
         items: items(lines, &totals),
     })
 }
@@ -268,6 +270,7 @@ fn items(lines: &[Line], totals: &Totals) -> Vec<OrderItem> {
         fulfilled_quantity: 0,
         shipped_quantity: 0,
         returned_quantity: 0,
+        cancelled_quantity: 0,
     };
     lines.iter().zip(&totals.lines).map(item).collect()
 }

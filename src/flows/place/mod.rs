@@ -8,6 +8,7 @@
 mod batch;
 mod draft;
 mod lanes;
+mod on_delivery;
 mod preview;
 mod prices;
 mod store;

@@ -1,12 +1,13 @@
 //! What an order would cost.
 
 use super::draft::{Cart, Terms, currency, lines_of, price, taxes};
-use super::{Request, store};
+use super::{Request, on_delivery, store};
 use crate::app::App;
-use crate::features::coupons::{self, Code};
-use crate::features::orders::OrderTax;
+use crate::features::coupons::{self, Code, Wanted};
+use crate::features::orders::{OrderTax, PaymentMethodOffer};
 use crate::features::shipping::ShippingOption;
 use crate::features::{carts, catalog};
+use crate::flows::methods::{self, Basis};
 use crate::flows::quote::{LineTotals, Totals};
 use crate::platform::error::Result;
 use crate::platform::ids::{ProductId, VariantId};
@@ -28,6 +29,8 @@ pub struct Quote {
     pub options: Vec<ShippingOption>,
     /// The coupon that is taken off.
     pub coupon: Option<Code>,
+    /// The ways to pay it.
+    pub methods: Vec<PaymentMethodOffer>,
 }
 
 /// A line of a quote.
@@ -65,14 +68,19 @@ pub async fn quote(app: &App, request: Request) -> Result<Quote> {
     let coupon = match &request.coupon {
         Some(code) => {
             let products: Vec<_> = lines.iter().map(|line| line.product_id).collect();
-            coupons::find(&mut connection, code, &products, request.user, request.email.as_ref()).await?
+            let wanted = Wanted { code, user: request.user, email: request.email.as_ref() };
+            coupons::find(&mut connection, wanted, &products).await?
         }
         None => None,
     };
+    let owed =
+        if app.config.payments.pay_on_delivery { on_delivery::owed(&mut connection, request.user).await? } else { 0 };
     connection.done();
     let terms = Terms { rates: &rates, coupon: coupon.as_ref(), now };
     let (totals, shipping, options) = price(&app.config, &request, &lines, &terms)?;
     let currency = currency(&app.config, &lines)?;
+    let basis = Basis { currency: &currency, total_minor: totals.total.0, shipping: &shipping, owed };
+    let methods = methods::offers(&app.config.payments, &basis);
     let lines = lines.into_iter().zip(&totals.lines).map(|(line, totals)| QuotedLine {
         product_id: line.product_id,
         variant_id: line.variant_id,
@@ -93,5 +101,6 @@ pub async fn quote(app: &App, request: Request) -> Result<Quote> {
         shipping,
         options,
         coupon: request.coupon,
+        methods,
     })
 }

@@ -12,7 +12,7 @@ use super::Item;
 use crate::features::carts::CartLine;
 use crate::features::coupons::NewRedemption;
 use crate::features::orders::{Order, OrderItem, OrderTax, PaymentMethod, Status};
-use crate::platform::ids::{ProductId, VariantId};
+use crate::platform::ids::{ProductId, UserId, VariantId};
 
 /// A line to order, with its variant as it was read.
 #[derive(Clone, Debug)]
@@ -196,6 +196,80 @@ pub(super) async fn lock_buyers(c: &mut PgConnection, orders: &[&NewOrder]) -> s
     .fetch_all(c)
     .await?;
     Ok(())
+}
+
+/// Of whom an order that is paid on delivery is, as far as one buyer has only so many.
+#[derive(Clone, Debug)]
+pub(super) struct Owing {
+    pub email: String,
+    pub phone: String,
+    /// His orders that are to be paid on delivery.
+    pub orders: i64,
+}
+
+/// Lets those who place orders to be paid on delivery follow each other, where they have one e-mail address or telephone number.
+/// Taken before any row, in the order of the keys.
+pub(super) async fn lock_owing(c: &mut PgConnection, orders: &[&Order]) -> sqlx::Result<()> {
+    let (users, emails, phones) = owners(orders);
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended('pays on delivery ' || key, 0))
+         from (select distinct unnest(array[coalesce(o.email, u.email), o.phone]) as key
+               from unnest($1::uuid[], $2::text[], $3::text[]) as o (user_id, email, phone)
+               left join users u on u.id = o.user_id order by key) keys
+         where key <> ''",
+        &users as &[Option<Uuid>],
+        &emails as &[Option<String>],
+        &phones,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// Of whom these orders are, in their order, with how many orders each has to pay on delivery, by his address or number.
+pub(super) async fn owing(c: &mut PgConnection, orders: &[&Order]) -> sqlx::Result<Vec<Owing>> {
+    let (users, emails, phones) = owners(orders);
+    sqlx::query_as!(
+        Owing,
+        r#"select coalesce(a.email, u.email, '') as "email!", a.phone as "phone!",
+                  (select count(*) from (
+                     select id from orders
+                     where email = coalesce(a.email, u.email) and payment_method = 'pay_on_delivery' and paid_at is null
+                       and status in ('processing', 'shipped', 'delivered', 'return_requested')
+                     union
+                     select id from orders
+                     where shipping_address ->> 'phone' = nullif(a.phone, '') and payment_method = 'pay_on_delivery'
+                       and paid_at is null
+                       and status in ('processing', 'shipped', 'delivered', 'return_requested')) owed) as "orders!"
+           from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as a (user_id, email, phone, n)
+           left join users u on u.id = a.user_id order by a.n"#,
+        &users as &[Option<Uuid>],
+        &emails as &[Option<String>],
+        &phones,
+    )
+    .fetch_all(c)
+    .await
+}
+
+/// Whose orders these are: accounts, addresses where they were given, telephone numbers.
+fn owners(orders: &[&Order]) -> (Vec<Option<Uuid>>, Vec<Option<String>>, Vec<String>) {
+    (
+        each(orders, |order| order.user_id.map(|id| id.0)),
+        each(orders, |order| Some(order.email.clone()).filter(|email| !email.is_empty())),
+        each(orders, |order| order.shipping_address["phone"].as_str().unwrap_or_default().to_owned()),
+    )
+}
+
+/// How many orders with the address of this account are to be paid on delivery.
+pub(super) async fn owed(c: &mut PgConnection, user: UserId) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from orders
+           where email = (select email from users where id = $1) and payment_method = 'pay_on_delivery'
+             and paid_at is null and status in ('processing', 'shipped', 'delivered', 'return_requested')"#,
+        user.0,
+    )
+    .fetch_one(c)
+    .await
 }
 
 /// One column of several rows.

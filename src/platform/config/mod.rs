@@ -21,7 +21,7 @@ use serde::Deserialize;
 pub use accounts::{Auth, Limits, Privacy};
 pub use load::Settings;
 pub use media::{Imports, Media};
-pub use money::{Mail, Payments};
+pub use money::{Fraud, Hours, Limit, Mail, Payments, ReconcileMail, TransferAccount};
 pub use process::{Cache, Database, Environment, Jobs, Log, LogFormat, Redis, Server, Webhooks};
 pub use shop::{Cart, Inventory, Lists, Orders, Store, Wishlist};
 
@@ -56,6 +56,7 @@ config! {
     wishlist: Wishlist,
     orders: Orders,
     payments: Payments,
+    fraud: Fraud,
     mail: Mail,
     jobs: Jobs,
     cache: Cache,
@@ -168,6 +169,7 @@ impl Config {
         self.redis.check(faults);
         self.store.check(faults);
         self.payments.check(faults);
+        self.fraud.check(faults);
         self.mail.check(faults);
         self.media.check(faults);
         self.jobs.check(faults);
@@ -188,6 +190,8 @@ impl Config {
 
     /// Times of one section that those of another have to contain.
     fn check_times(&self, faults: &mut Faults) {
+        // Whoever has worked on a refund for two minutes is taken for dead.
+        faults.require(self.jobs.timeout_seconds < 120, "jobs.timeout_seconds: must be below 120");
         let shortest = self.server.request_timeout_seconds.min(self.jobs.timeout_seconds);
         faults.require(
             self.mail.provider != "smtp" || (1..self.jobs.timeout_seconds).contains(&self.mail.timeout_seconds),

@@ -98,6 +98,35 @@ fn a_media_provider_needs_all_of_its_settings() {
 }
 
 #[test]
+fn the_times_of_payments_are_read_and_bounded() {
+    let vars = env(&[
+        ("AGAPE_PAYMENTS__DISPUTE_HOURS", "48, 6"),
+        ("AGAPE_PAYMENTS__RECONCILE_AT", "03:30"),
+        ("AGAPE_PAYMENTS__FINANCE_EMAILS", "a@example.com,b@example.com"),
+        ("AGAPE_PAYMENTS__RECONCILE_MAIL", "always"),
+    ]);
+    let payments = Settings::load(None, &vars).unwrap().config().unwrap().payments;
+    assert_eq!(payments.dispute_hours, [Hours(48), Hours(6)]);
+    assert_eq!((payments.reconcile_at.to_string().as_str(), payments.finance_emails.len()), ("03:30:00", 2));
+    assert_eq!(payments.reconcile_mail, ReconcileMail::Always);
+    for (key, value) in [
+        ("dispute_hours", "soon"),
+        ("dispute_hours", "0"),
+        ("reconcile_at", "25:00"),
+        ("reconcile_days", "0"),
+        ("reconcile_mail", "often"),
+        ("sweep_minutes", "0"),
+        ("sweep_hours", "721"),
+        ("webhook_days", "-1"),
+        ("finance_emails", "nobody"),
+    ] {
+        let name = format!("AGAPE_PAYMENTS__{}", key.to_uppercase());
+        let Faults(faults) = Settings::load(None, &env(&[(name.as_str(), value)])).unwrap().config().unwrap_err();
+        assert!(faults.len() == 1 && faults[0].contains(&format!("payments.{key}")), "{key}: {faults:?}");
+    }
+}
+
+#[test]
 fn secrets_do_not_print() {
     let vars = env(&[
         ("DATABASE_URL", "postgres://u:hunter2@h/d"),
@@ -107,4 +136,35 @@ fn secrets_do_not_print() {
     let settings = Settings::load(None, &vars).unwrap();
     assert!(!settings.masked().contains("hunter2"));
     assert!(!format!("{:?}", settings.config().unwrap()).contains("hunter2"));
+}
+
+#[test]
+fn accounts_and_limits_are_read_and_faults_named() {
+    let accounts = "NGN; First Bank; AGAPE LOOKS LTD; 0123456789,GHS; GCB; AGAPE; 77; Sort code 12-34";
+    let limits = "NGN 500,GHS 70";
+    let vars = env(&[
+        ("AGAPE_PAYMENTS__TRANSFER_ACCOUNTS", accounts),
+        ("AGAPE_PAYMENTS__PAY_ON_DELIVERY_LIMITS_MINOR", limits),
+    ]);
+    let payments = Settings::load(None, &vars).unwrap().config().unwrap().payments;
+    assert_eq!(payments.accounts("NGN")[0].number, "0123456789");
+    assert_eq!(payments.accounts("GHS")[0].note.as_deref(), Some("Sort code 12-34"));
+    assert!(payments.accounts("USD").is_empty());
+    let limits = &payments.pay_on_delivery_limits_minor;
+    assert_eq!([Limit::of(limits, "GHS"), Limit::of(limits, "USD")], [Some(70), None]);
+    for (key, wrong) in [
+        ("payments.transfer_accounts", "NGN; First Bank; AGAPE"),
+        ("payments.transfer_accounts", "naira; First Bank; AGAPE; 1"),
+        ("payments.transfer_accounts", "NGN; First Bank; ; 1"),
+        ("payments.pay_on_delivery_limits_minor", "NGN -1"),
+        ("payments.pay_on_delivery_limits_minor", "NGN 1.5"),
+        ("payments.pay_on_delivery_limits_minor", "NGN 1,NGN 2"),
+        ("fraud.payment_limits_minor", "5000"),
+        ("fraud.day_weight", "101"),
+        ("fraud.review_score", "0"),
+    ] {
+        let name = format!("AGAPE_{}", key.to_uppercase().replacen('.', "__", 1));
+        let faults = Settings::load(None, &env(&[(name.as_str(), wrong)])).unwrap().config().unwrap_err().0;
+        assert!(faults.len() == 1 && faults[0].starts_with(key), "{key} {wrong}: {faults:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod database;
+mod fake_paystack;
 pub mod pictures;
 mod receiver;
 mod redis;
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 
 pub use client::{Answer, Call};
 pub use database::{TestDatabase, connect};
+pub use fake_paystack::{FakePaystack, listed};
 pub use receiver::{Receiver, Told};
 pub use redis::TestRedis;
 pub use s3::{FakeS3, Fault};

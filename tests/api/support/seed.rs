@@ -64,6 +64,27 @@ impl TestApp {
         self.post("/orders").token(token).json(&body).send().await.expect(201)["order"].clone()
     }
 
+    /// Orders one piece, to be paid in this way and sent by the standard way.
+    pub async fn order_paid_by(&self, token: &str, product: &Product, method: &str) -> super::Answer {
+        let body = json!({
+            "items": [{"variantId": product.variant, "quantity": 1}],
+            "shippingAddress": address(),
+            "paymentMethod": method,
+        });
+        self.post("/orders").token(token).json(&body).send().await
+    }
+
+    /// Lets a paid order wait for the staff, as the rules against fraud do. Gives the id of its review.
+    pub async fn hold(&self, order: &Value) -> String {
+        let id: uuid::Uuid = order["id"].as_str().unwrap().parse().unwrap();
+        let mut tx = self.database.pool.begin().await.unwrap();
+        let held = "update payment_reviews set status = 'pending', score = 60 where order_id = $1 returning payment_id";
+        let review: uuid::Uuid = sqlx::query_scalar(held).bind(id).fetch_one(&mut *tx).await.unwrap();
+        sqlx::query("update orders set on_review = true where id = $1").bind(id).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        review.to_string()
+    }
+
     /// Opens the payment page of an order. Gives `{paymentId, authorizationUrl, accessCode, reference}`.
     pub async fn initialize(&self, token: &str, order: &Value) -> Value {
         let body = json!({"orderId": order["id"]});

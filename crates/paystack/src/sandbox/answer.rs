@@ -40,6 +40,12 @@ pub(super) struct Invalid {
     message: String,
 }
 
+impl From<Invalid> for Response {
+    fn from(invalid: Invalid) -> Self {
+        invalid.into_response()
+    }
+}
+
 impl Invalid {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
@@ -47,6 +53,12 @@ impl Invalid {
 
     pub(super) fn params(message: impl Into<String>) -> Self {
         Self::new("invalid_params", message)
+    }
+
+    /// The refusal with another status.
+    pub(super) fn with_status(self, status: StatusCode) -> Response {
+        let next_step = "Ensure that the value(s) you're passing are valid.";
+        error(status, "validation_error", self.code, &self.message, next_step)
     }
 }
 
@@ -67,6 +79,19 @@ pub(super) fn unknown_transaction(status: StatusCode) -> Response {
         "Transaction reference not found.",
         "Ensure that the transaction exists on this integration, in this mode",
     )
+}
+
+/// 404 for anything else that is asked for by its id.
+pub(super) fn not_found(what: &str) -> Response {
+    let message = format!("The {what} was not found");
+    let code = format!("{what}_not_found");
+    error(StatusCode::NOT_FOUND, "validation_error", &code, &message, "Ensure that the id is right, in this mode")
+}
+
+/// 400 for a refund of what was given back already.
+pub(super) fn fully_reversed() -> Response {
+    let message = "Transaction has been fully reversed";
+    error(StatusCode::BAD_REQUEST, "api_error", "transaction_reversed", message, "Nothing is left to be refunded")
 }
 
 /// 429 with the headers that say when the window ends, in seconds.

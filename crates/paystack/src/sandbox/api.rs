@@ -1,30 +1,39 @@
 //! The transaction API (Paystack API reference, "Transactions").
 
-use axum::Json;
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::Utc;
 use reqwest::Url;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::Invalid;
+use super::list::ListQuery;
 use super::money::{Currency, MAXIMUM};
 use super::payment::{Payment, Status, card};
-use super::{Sandbox, answer};
+use super::wish::{Effect, Magic, StartFault, Wish};
+use super::{Sandbox, answer, control};
 use crate::Reference;
 use crate::fields::Fields;
 
 /// Length of an access code, as Paystack's.
 const ACCESS_CODE_LEN: usize = 15;
-const DEFAULT_PER_PAGE: usize = 50;
+/// How long a slow start takes.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// `POST /transaction/initialize`.
-pub(super) async fn initialize(State(sandbox): State<Sandbox>, body: Bytes) -> Result<Response, Invalid> {
+pub(super) async fn initialize(State(sandbox): State<Sandbox>, body: Bytes) -> Result<Response, Response> {
     let payment = read_request(&body)?;
+    let fault = start_fault(&sandbox, &payment);
+    match fault {
+        Some(StartFault::Unavailable) => return Err(answer::unavailable(StatusCode::INTERNAL_SERVER_ERROR)),
+        Some(StartFault::RateLimited) => return Err(answer::rate_limited(1)),
+        Some(StartFault::NoAnswer | StartFault::Slow) | None => {}
+    }
     let data = json!({
         "authorization_url": sandbox.checkout_url(&payment.access_code),
         "access_code": payment.access_code,
@@ -38,10 +47,28 @@ pub(super) async fn initialize(State(sandbox): State<Sandbox>, body: Bytes) -> R
         }
         new
     });
-    if added {
-        Ok(answer::ok("Authorization URL created", data))
-    } else {
-        Err(Invalid::new("duplicate_reference", "Duplicate Transaction Reference"))
+    if !added {
+        return Err(Invalid::new("duplicate_reference", "Duplicate Transaction Reference").into());
+    }
+    match fault {
+        Some(StartFault::NoAnswer) => tokio::time::sleep(control::HOLD).await,
+        Some(StartFault::Slow) => tokio::time::sleep(SLOW).await,
+        _ => {}
+    }
+    Ok(answer::ok("Authorization URL created", data))
+}
+
+/// What the amount asks to go wrong with this call. A refusal is for the first
+/// call with a reference only.
+fn start_fault(sandbox: &Sandbox, payment: &Payment) -> Option<StartFault> {
+    let magic = sandbox.0.store.read(|state| Magic::of(payment.requested_amount, &state.faults));
+    let Some(Effect::Start(fault)) = magic.map(|magic| magic.effect) else { return None };
+    match fault {
+        StartFault::NoAnswer | StartFault::Slow => Some(fault),
+        StartFault::Unavailable | StartFault::RateLimited => {
+            let is_first = sandbox.0.store.change(|state| state.refused.insert(payment.reference.clone()));
+            is_first.then_some(fault)
+        }
     }
 }
 
@@ -95,6 +122,7 @@ fn read_request(body: &[u8]) -> Result<Payment, Invalid> {
         created_at: Utc::now(),
         status: Status::Abandoned,
         tries: Vec::new(),
+        wish: Wish::default(),
         paid: None,
     })
 }
@@ -129,7 +157,7 @@ pub(super) async fn verify(State(sandbox): State<Sandbox>, Path(reference): Path
 pub(super) async fn fetch(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Response {
     let found = sandbox.0.store.read(|state| {
         let id: u64 = id.parse().ok()?;
-        state.payments.iter().find(|payment| payment.id == id).map(Payment::to_json)
+        state.by_id(id).map(Payment::to_json)
     });
     match found {
         Some(data) => answer::ok("Transaction retrieved", data),
@@ -137,60 +165,15 @@ pub(super) async fn fetch(State(sandbox): State<Sandbox>, Path(id): Path<String>
     }
 }
 
-/// The query of [`list`]; everything as text, so that a bad value gets Paystack's
-/// error.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct ListQuery {
-    per_page: Option<String>,
-    page: Option<String>,
-    status: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-}
-
 /// `GET /transaction`, newest first.
 pub(super) async fn list(State(sandbox): State<Sandbox>, Query(query): Query<ListQuery>) -> Result<Response, Invalid> {
-    let per_page = positive(query.per_page.as_deref(), DEFAULT_PER_PAGE)?;
-    let page = positive(query.page.as_deref(), 1)?;
-    let from = query.from.as_deref().map(|text| read_time(text, NaiveTime::MIN)).transpose()?;
-    let last_second = NaiveTime::from_hms_opt(23, 59, 59).unwrap_or_default();
-    let to = query.to.as_deref().map(|text| read_time(text, last_second)).transpose()?;
-    let matches = |payment: &Payment| {
+    let window = query.window()?;
+    let matches = |payment: &&Payment| {
         query.status.as_deref().is_none_or(|status| payment.status.as_str() == status)
-            && from.is_none_or(|from| payment.created_at >= from)
-            && to.is_none_or(|to| payment.created_at <= to)
+            && window.contains(payment.created_at)
     };
-    let skipped = page.saturating_sub(1).saturating_mul(per_page);
-    let (total, data) = sandbox.0.store.read(|state| {
-        let found = || state.payments.iter().rev().filter(|payment| matches(payment));
-        let data: Vec<_> = found().skip(skipped).take(per_page).map(Payment::to_json).collect();
-        (found().count(), data)
-    });
-    let body = json!({
-        "status": true,
-        "message": "Transactions retrieved",
-        "data": data,
-        "meta": {
-            "total": total,
-            "skipped": skipped,
-            "perPage": per_page,
-            "page": page,
-            "pageCount": total.div_ceil(per_page),
-        },
-    });
-    Ok(Json(body).into_response())
-}
-
-fn positive(text: Option<&str>, default: usize) -> Result<usize, Invalid> {
-    let Some(text) = text else { return Ok(default) };
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| Invalid::params("page and perPage count from 1"))
-}
-
-/// A time, or a date that stands for `time_of_day` on it.
-fn read_time(text: &str, time_of_day: NaiveTime) -> Result<DateTime<Utc>, Invalid> {
-    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
-    let date = || text.parse::<NaiveDate>().map(|date| date.and_time(time_of_day).and_utc());
-    time.or_else(|_| date()).map_err(|_| Invalid::params("from and to are ISO 8601 times"))
+    Ok(sandbox.0.store.read(|state| {
+        let found = state.payments.iter().rev().filter(matches).collect();
+        window.answer("Transactions retrieved", found, Payment::to_json)
+    }))
 }

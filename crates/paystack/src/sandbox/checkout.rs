@@ -6,11 +6,15 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use minijinja::{Environment, Value, context};
 use reqwest::Url;
 use serde::Deserialize;
+use serde::de::value::StringDeserializer;
+use serde::de::{Deserializer, IntoDeserializer};
 
 use super::api::is_web_url;
+use super::means::{Course, Means};
 use super::money::Currency;
-use super::payment::{Card, Payment, Status};
+use super::payment::{Payment, Status, Take};
 use super::store::State as StoreState;
+use super::wish::{Magic, Taken, WebhookFault, Wish};
 use super::{Sandbox, delivery};
 
 /// Allows nothing but the page's own style sheet. Where forms may lead is left
@@ -34,39 +38,74 @@ pub(super) async fn style() -> impl IntoResponse {
 
 /// `GET /checkout/{access_code}`.
 pub(super) async fn show(State(sandbox): State<Sandbox>, Path(access_code): Path<String>) -> Response {
-    let found = sandbox.0.store.read(|state| state.by_access_code(&access_code).cloned());
-    let Some(payment) = found else {
+    let found = sandbox.0.store.read(|state| {
+        let payment = state.by_access_code(&access_code)?.clone();
+        let magic = Magic::of(payment.requested_amount, &state.faults);
+        Some((payment, magic))
+    });
+    let Some((payment, magic)) = found else {
         return unknown(&sandbox);
     };
-    if payment.status == Status::Success {
+    if payment.is_paid() {
         return already_paid(&sandbox, &payment);
     }
-    let failure = (payment.status == Status::Failed).then(|| payment.gateway_response());
+    let question = match payment.means().map(Means::course) {
+        Some(Course::Asks(question)) if payment.status == Status::Ongoing => Some(question),
+        _ => None,
+    };
+    let means: Vec<_> = Means::ALL.into_iter().map(Means::label).collect();
     let context = context! {
         page => frame(&sandbox),
         action => sandbox.checkout_url(&payment.access_code),
         amount => amount(&payment),
-        email => payment.email,
-        reference => payment.reference,
-        failure => failure,
+        email => &payment.email,
+        reference => &payment.reference,
+        failure => (payment.status == Status::Failed).then(|| payment.gateway_response()),
+        question => question,
+        is_waiting => payment.status == Status::Pending,
+        means => means,
+        magic => magic.map(|magic| magic.words),
     };
     page(&sandbox, StatusCode::OK, "checkout.html", context)
 }
 
 /// What a form of the page sends.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     action: Action,
-    #[serde(default)]
-    card: Card,
+    #[serde(default, rename = "card")]
+    means: Means,
+    /// What is to go wrong; an empty field leaves it open.
+    #[serde(default, deserialize_with = "chosen")]
+    webhook: Option<WebhookFault>,
+    #[serde(default, deserialize_with = "chosen")]
+    taken: Option<Taken>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Action {
+    /// Pays with a means.
     Pay,
+    /// Answers what the bank asks.
+    Confirm,
+    /// Approves on the phone.
+    Approve,
+    /// Does not answer, or not on the phone, until the time is over.
+    TimeOut,
     Decline,
     Abandon,
+}
+
+/// A choice of a form, in which an empty text is none.
+fn chosen<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let text: StringDeserializer<D::Error> = text.into_deserializer();
+    T::deserialize(text).map(Some)
 }
 
 /// `POST /checkout/{access_code}`. A transaction already paid stays as it is.
@@ -75,19 +114,16 @@ pub(super) async fn submit(
     Path(access_code): Path<String>,
     Form(submission): Form<Submission>,
 ) -> Response {
-    let changed = sandbox.0.store.change(|state| apply(state, &access_code, &submission));
-    let Some((payment, deliveries)) = changed else {
+    let Some(payment) = carry_out(&sandbox, &access_code, &submission) else {
         return unknown(&sandbox);
     };
-    for delivery in deliveries {
-        delivery::start(&sandbox, delivery);
-    }
-    let paid = payment.status == Status::Success;
+    let paid = payment.is_paid();
     let left = submission.action == Action::Abandon;
     let target = match payment.cancel_action().filter(|url| is_web_url(url)) {
         Some(url) if left && !paid => Some(url),
         _ if left || paid => return_url(&payment),
-        // After a failure the shopper may try again on the page.
+        // After a failure the shopper may try again on the page, and what is asked
+        // or waited for is there.
         _ => Some(sandbox.checkout_url(&access_code)),
     };
     match target {
@@ -100,27 +136,42 @@ pub(super) async fn submit(
     }
 }
 
-/// Carries out one submission and notes the webhooks that follow from it.
+/// Carries out one submission and sends the webhooks that follow from it. Gives
+/// the transaction as it is then; none if there is none.
+pub(super) fn carry_out(sandbox: &Sandbox, access_code: &str, submission: &Submission) -> Option<Payment> {
+    let (payment, deliveries) = sandbox.0.store.change(|state| apply(state, access_code, submission))?;
+    delivery::start(sandbox, deliveries);
+    Some(payment)
+}
+
 fn apply(
     state: &mut StoreState,
     access_code: &str,
     submission: &Submission,
 ) -> Option<(Payment, Vec<delivery::Delivery>)> {
-    let (webhook, delta) = (state.faults.webhook, state.faults.amount_delta);
-    let payment = state.by_access_code_mut(access_code)?;
-    if payment.status == Status::Success {
-        return Some((payment.clone(), Vec::new()));
+    let mut payment = state.by_access_code(access_code)?.clone();
+    if payment.is_paid() {
+        return Some((payment, Vec::new()));
     }
-    match submission.action {
-        Action::Pay => payment.pay(submission.card, delta),
-        Action::Decline => payment.pay(Card::Declined, delta),
-        Action::Abandon => payment.status = Status::Abandoned,
+    if submission.action == Action::Pay {
+        payment.wish = Wish { webhook: submission.webhook, taken: submission.taken };
     }
-    let payment = payment.clone();
-    // Paystack tells the merchant of successes only.
-    let paid = payment.status == Status::Success;
-    let delays = if paid { webhook.delays() } else { Vec::new() };
-    let deliveries = delays.into_iter().map(|delay| delivery::note(state, &payment, delay)).collect();
+    let (webhook, taken) = payment.wish.or(payment.requested_amount, &state.faults);
+    let take = Take { taken, amount_delta: state.faults.amount_delta };
+    match (submission.action, payment.status) {
+        (Action::Pay, _) => payment.begin(submission.means, take),
+        (Action::Decline, _) => payment.begin(Means::Declined, take),
+        (Action::Confirm, Status::Ongoing) | (Action::Approve, Status::Pending) => payment.succeed(take),
+        (Action::TimeOut, Status::Ongoing | Status::Pending) => payment.fail("Timed out"),
+        // Whoever leaves may still approve on the phone.
+        (Action::Abandon, status) if status != Status::Pending => payment.status = Status::Abandoned,
+        _ => {}
+    }
+    if let Some(kept) = state.by_id_mut(payment.id) {
+        *kept = payment.clone();
+    }
+    let delays = if payment.is_paid() { webhook.delays(2) } else { Vec::new() };
+    let deliveries = delivery::note_charge(state, &payment, &delays);
     Some((payment, deliveries))
 }
 

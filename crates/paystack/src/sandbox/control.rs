@@ -1,4 +1,5 @@
-//! Faults on demand and webhooks sent again.
+//! What a test does that no customer and no merchant can: faults on demand,
+//! webhooks sent again, refunds moved.
 
 use std::time::Duration;
 
@@ -7,15 +8,17 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::Invalid;
-use super::payment::Status;
+use super::checkout::{self, Submission};
+use super::refund::{self, RefundState};
+use super::wish::{Taken, WebhookFault};
 use super::{Sandbox, answer, delivery};
 
 /// How long a call that must time out is held.
-const HOLD: Duration = Duration::from_secs(60);
+pub(super) const HOLD: Duration = Duration::from_secs(60);
 
 /// What goes wrong, the body of `POST /_control/faults`. It replaces what was set
 /// before; an absent field means no such fault, so `{}` clears all.
@@ -24,14 +27,36 @@ const HOLD: Duration = Duration::from_secs(60);
 pub struct Faults {
     /// What happens to the webhooks of coming payments.
     pub webhook: WebhookFault,
+    /// What coming payments take instead of what was asked for.
+    pub taken: Taken,
     /// Added to what coming payments take, in the subunit: negative for too
     /// little, positive for too much.
     pub amount_delta: i64,
+    /// Whether the last three digits of an amount choose what goes wrong with it.
+    pub magic_amounts: bool,
+    /// Whether refunds go on by themselves.
+    pub refunds: RefundPace,
     /// Refuses the next API calls without carrying them out.
     pub fail_next: Option<FailNext>,
     /// Carries out that many API calls, but holds their answers for a minute: the
     /// caller cannot know what happened.
     pub timeout: u32,
+    /// Answers every API call so many milliseconds late.
+    pub slow_ms: u32,
+    /// The calls that `fail_next`, `timeout` and `slow_ms` are for, as the beginning
+    /// of a method and a path, such as `POST /refund`; empty: all.
+    pub calls: String,
+}
+
+/// How refunds go on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundPace {
+    /// Within half a second they are processed, or fail where the card says so.
+    #[default]
+    Auto,
+    /// They stay where they are until `POST /_control/refund` moves them.
+    Held,
 }
 
 /// Refusals of [`Faults`].
@@ -52,62 +77,6 @@ fn once() -> u32 {
     1
 }
 
-/// What happens to a webhook. In JSON a string: `"sent"`, `"none"`,
-/// `"duplicate"` or `"late:500"` with milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum WebhookFault {
-    /// Nothing unusual: sent at once.
-    #[default]
-    Sent,
-    /// Never sent.
-    None,
-    /// Sent twice.
-    Duplicate,
-    /// Sent after this time.
-    Late(Duration),
-}
-
-impl Serialize for WebhookFault {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Sent => serializer.serialize_str("sent"),
-            Self::None => serializer.serialize_str("none"),
-            Self::Duplicate => serializer.serialize_str("duplicate"),
-            Self::Late(delay) => serializer.collect_str(&format_args!("late:{}", delay.as_millis())),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for WebhookFault {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let late = || {
-            let milliseconds = text.strip_prefix("late:")?.parse::<u32>().ok()?;
-            Some(Self::Late(Duration::from_millis(milliseconds.into())))
-        };
-        match text.as_str() {
-            "sent" => Ok(Self::Sent),
-            "none" => Ok(Self::None),
-            "duplicate" => Ok(Self::Duplicate),
-            _ => {
-                late().ok_or_else(|| D::Error::custom("webhook is \"sent\", \"none\", \"duplicate\" or \"late:<ms>\""))
-            }
-        }
-    }
-}
-
-impl WebhookFault {
-    /// After how long each copy of a webhook is sent.
-    pub(super) fn delays(self) -> Vec<Duration> {
-        match self {
-            Self::Sent => vec![Duration::ZERO],
-            Self::None => Vec::new(),
-            Self::Duplicate => vec![Duration::ZERO; 2],
-            Self::Late(delay) => vec![delay],
-        }
-    }
-}
-
 /// `POST /_control/faults`.
 pub(super) async fn set_faults(State(sandbox): State<Sandbox>, Json(body): Json<Value>) -> Result<Response, Invalid> {
     let faults: Faults = serde_json::from_value(body).map_err(|error| Invalid::params(error.to_string()))?;
@@ -115,7 +84,7 @@ pub(super) async fn set_faults(State(sandbox): State<Sandbox>, Json(body): Json<
     if faults.fail_next.as_ref().is_some_and(|fail| !refusal(fail.status)) {
         return Err(Invalid::params("fail_next.status is 429 or 500 to 599"));
     }
-    sandbox.0.store.change(|state| state.faults = faults.clone());
+    sandbox.set_faults(faults.clone());
     Ok(answer::ok("Faults set", json!(faults)))
 }
 
@@ -123,18 +92,47 @@ pub(super) async fn set_faults(State(sandbox): State<Sandbox>, Json(body): Json<
 /// once more, at once and whatever the faults say.
 pub(super) async fn send_webhook(State(sandbox): State<Sandbox>, Json(body): Json<Value>) -> Response {
     let reference = body.get("reference").and_then(Value::as_str).unwrap_or_default();
-    let delivery = sandbox.0.store.change(|state| {
-        let payment = state.by_reference(reference)?;
-        let payment = (payment.status == Status::Success).then(|| payment.clone())?;
-        Some(delivery::note(state, &payment, Duration::ZERO))
+    let deliveries = sandbox.0.store.change(|state| {
+        let payment = state.by_reference(reference).filter(|payment| payment.is_paid())?.clone();
+        Some(delivery::note_charge(state, &payment, &[Duration::ZERO]))
     });
-    match delivery {
-        Some(delivery) => {
-            delivery::start(&sandbox, delivery);
+    match deliveries {
+        Some(deliveries) => {
+            delivery::start(&sandbox, deliveries);
             answer::ok("Webhook sent", json!({ "reference": reference }))
         }
         None => answer::unknown_transaction(StatusCode::NOT_FOUND),
     }
+}
+
+/// `POST /_control/payment`: does what a form of the payment page does to the
+/// transaction of a `reference`, and answers with it.
+pub(super) async fn act(State(sandbox): State<Sandbox>, Json(mut body): Json<Value>) -> Result<Response, Response> {
+    let reference = body.as_object_mut().and_then(|fields| fields.remove("reference")).unwrap_or_default();
+    let submission: Submission = serde_json::from_value(body).map_err(|error| Invalid::params(error.to_string()))?;
+    let access_code = sandbox.0.store.read(|state| Some(state.by_reference(reference.as_str()?)?.access_code.clone()));
+    let payment = access_code.and_then(|code| checkout::carry_out(&sandbox, &code, &submission));
+    let payment = payment.ok_or_else(|| answer::unknown_transaction(StatusCode::NOT_FOUND))?;
+    Ok(answer::ok("Done", payment.to_json()))
+}
+
+/// Where a refund is to go.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MoveRefund {
+    id: u64,
+    status: RefundState,
+}
+
+/// `POST /_control/refund`: moves a refund to any state, with its webhook.
+pub(super) async fn move_refund(State(sandbox): State<Sandbox>, Json(body): Json<Value>) -> Result<Response, Response> {
+    let MoveRefund { id, status } = serde_json::from_value(body).map_err(|error| Invalid::params(error.to_string()))?;
+    let deliveries = sandbox.0.store.change(|state| {
+        let is_known = state.refunds.iter().any(|refund| refund.id == id);
+        is_known.then(|| refund::set(state, id, status))
+    });
+    delivery::start(&sandbox, deliveries.ok_or_else(|| answer::not_found("refund"))?);
+    Ok(answer::ok("Refund moved", json!({ "id": id, "status": status })))
 }
 
 /// What a fault does to one API call.
@@ -145,12 +143,16 @@ enum Mishap {
 
 /// Applies the faults to the API calls.
 pub(super) async fn misbehave(State(sandbox): State<Sandbox>, request: Request, next: Next) -> Response {
-    let healthy = |faults: &Faults| faults.fail_next.is_none() && faults.timeout == 0;
-    let mishap = if sandbox.0.store.read(|state| healthy(&state.faults)) {
-        None
-    } else {
-        sandbox.0.store.change(|state| next_mishap(&mut state.faults))
+    let call = format!("{} {}", request.method(), request.uri().path());
+    let concerns = |faults: &Faults| {
+        let some = faults.fail_next.is_some() || faults.timeout > 0 || faults.slow_ms > 0;
+        some && call.starts_with(&faults.calls)
     };
+    let (concerned, slow_ms) = sandbox.0.store.read(|state| (concerns(&state.faults), state.faults.slow_ms));
+    let mishap = if concerned { sandbox.0.store.change(|state| next_mishap(&mut state.faults)) } else { None };
+    if concerned && slow_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(slow_ms.into())).await;
+    }
     match mishap {
         None => next.run(request).await,
         Some(Mishap::Fail { status: 429, reset }) => answer::rate_limited(reset),

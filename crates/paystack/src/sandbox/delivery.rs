@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Sandbox;
 use super::payment::Payment;
@@ -30,25 +30,34 @@ pub(super) struct Delivery {
     tried: u32,
 }
 
-/// Notes a `charge.success` for `payment` in the state, to be sent after `delay`;
-/// [`start`] it once the state is saved.
-pub(super) fn note(state: &mut State, payment: &Payment, delay: Duration) -> Delivery {
-    let body = json!({ "event": "charge.success", "data": payment.to_json() }).to_string();
-    let delivery = Delivery { id: state.new_id(), body, due: Utc::now() + delay, tried: 0 };
-    state.deliveries.push(delivery.clone());
-    delivery
+/// Notes an event in the state, to be sent after each of `delays`; [`start`] it
+/// once the state is saved.
+pub(super) fn note(state: &mut State, event: &str, data: &Value, delays: &[Duration]) -> Vec<Delivery> {
+    let body = json!({ "event": event, "data": data }).to_string();
+    let deliveries: Vec<_> = delays
+        .iter()
+        .map(|delay| Delivery { id: state.new_id(), body: body.clone(), due: Utc::now() + *delay, tried: 0 })
+        .collect();
+    state.deliveries.extend_from_slice(&deliveries);
+    deliveries
 }
 
-/// Sends `delivery` in the background.
-pub(super) fn start(sandbox: &Sandbox, delivery: Delivery) {
-    tokio::spawn(deliver(sandbox.clone(), delivery));
+/// Notes the `charge.success` of a payment. Paystack tells the merchant of
+/// successes only.
+pub(super) fn note_charge(state: &mut State, payment: &Payment, delays: &[Duration]) -> Vec<Delivery> {
+    note(state, "charge.success", &payment.to_json(), delays)
+}
+
+/// Sends them in the background.
+pub(super) fn start(sandbox: &Sandbox, deliveries: Vec<Delivery>) {
+    for delivery in deliveries {
+        tokio::spawn(deliver(sandbox.clone(), delivery));
+    }
 }
 
 /// Starts what a former process left undelivered.
 pub(super) fn resume(sandbox: &Sandbox) {
-    for delivery in sandbox.0.store.read(|state| state.deliveries.clone()) {
-        start(sandbox, delivery);
-    }
+    start(sandbox, sandbox.0.store.read(|state| state.deliveries.clone()));
 }
 
 async fn deliver(sandbox: Sandbox, mut delivery: Delivery) {

@@ -1,5 +1,5 @@
 //! A server that stands in for Paystack where no account is at hand: its
-//! transaction API, its hosted payment page and its signed webhooks. No money
+//! API of transactions, refunds and disputes, its hosted payment page and its signed webhooks. No money
 //! moves. With `base_url` set to [`SandboxConfig::public_url`], a
 //! [`Client`](crate::Client) works against it as against Paystack.
 //!
@@ -9,9 +9,17 @@
 //! | `GET /transaction/verify/{reference}` | one transaction by reference |
 //! | `GET /transaction` | list: `perPage`, `page`, `status`, `from`, `to` |
 //! | `GET /transaction/{id}` | one transaction by id |
+//! | `POST /refund`, `GET /refund`, `GET /refund/{id}` | refunds |
+//! | `POST /refund/retry_with_customer_details/{id}` | a refund that needs attention |
+//! | `GET /bank` | banks: `country`, `currency`, `type` |
+//! | `GET /dispute`, `GET /dispute/{id}`, `PUT /dispute/{id}/resolve` | disputes |
 //! | `GET`, `POST /checkout/{access_code}` | the payment page and its forms |
 //! | `POST /_control/faults` | sets what goes wrong, see [`Faults`] |
 //! | `POST /_control/webhook` | `{"reference": "…"}`: sends its `charge.success` again |
+//! | `POST /_control/payment` | `{"reference": "…", "action": "…"}`: what the page's forms do |
+//! | `POST /_control/refund` | `{"id": 1, "status": "…"}`: moves a refund |
+//! | `POST /_control/disputes` | `{"reference": "…"}`: opens a dispute |
+//! | `POST /_control/disputes/{id}` | `{"event": "remind"}` or `{"event": "resolve"}` |
 //!
 //! All but the payment page want `Authorization: Bearer` with the secret key.
 
@@ -20,9 +28,15 @@ mod api;
 mod checkout;
 mod control;
 mod delivery;
+mod dispute;
+mod list;
+mod means;
 mod money;
 mod payment;
+mod refund;
+mod refund_api;
 mod store;
+mod wish;
 
 use std::fmt;
 use std::io;
@@ -34,13 +48,17 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use minijinja::Environment;
 use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use control::{FailNext, Faults, WebhookFault};
+pub use control::{FailNext, Faults, RefundPace};
 use store::Store;
+pub use wish::{Taken, WebhookFault};
+
+/// The merchant's number at Paystack.
+const INTEGRATION: u64 = 100_043;
 
 /// How long one webhook try waits for the receiver's answer.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -101,7 +119,16 @@ impl Sandbox {
         let templates = checkout::templates().map_err(io::Error::other)?;
         let sandbox = Self(Arc::new(Inner { config, store, templates, http }));
         delivery::resume(&sandbox);
+        refund::resume(&sandbox);
         Ok(sandbox)
+    }
+
+    /// Sets what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        let were_held = self.0.store.change(|state| std::mem::replace(&mut state.faults, faults).refunds);
+        if were_held == RefundPace::Held {
+            refund::resume(self);
+        }
     }
 
     /// The routes, to be nested under the path of
@@ -112,10 +139,21 @@ impl Sandbox {
             .route("/transaction/verify/{reference}", get(api::verify))
             .route("/transaction/{id}", get(api::fetch))
             .route("/transaction", get(api::list))
+            .route("/refund", get(refund_api::list).post(refund_api::create))
+            .route("/refund/{id}", get(refund_api::fetch))
+            .route("/refund/retry_with_customer_details/{id}", post(refund_api::retry))
+            .route("/bank", get(refund_api::banks))
+            .route("/dispute", get(dispute::list))
+            .route("/dispute/{id}", get(dispute::fetch))
+            .route("/dispute/{id}/resolve", put(dispute::resolve))
             .route_layer(middleware::from_fn_with_state(self.clone(), control::misbehave));
         let control = Router::new()
             .route("/_control/faults", post(control::set_faults))
-            .route("/_control/webhook", post(control::send_webhook));
+            .route("/_control/webhook", post(control::send_webhook))
+            .route("/_control/payment", post(control::act))
+            .route("/_control/refund", post(control::move_refund))
+            .route("/_control/disputes", post(dispute::open))
+            .route("/_control/disputes/{id}", post(dispute::happen));
         let page = Router::new()
             .route("/checkout/{access_code}", get(checkout::show).post(checkout::submit))
             .route("/style.css", get(checkout::style));

@@ -1,5 +1,6 @@
 //! The sandbox's state: in memory, and in a file if there is one.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::control::Faults;
 use super::delivery::Delivery;
+use super::dispute::Dispute;
 use super::payment::Payment;
+use super::refund::Refund;
 
 /// Everything that outlives a restart.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +22,12 @@ pub(super) struct State {
     next_id: u64,
     /// Oldest first.
     pub(super) payments: Vec<Payment>,
+    /// Oldest first.
+    pub(super) refunds: Vec<Refund>,
+    /// Oldest first.
+    pub(super) disputes: Vec<Dispute>,
+    /// References whose start was refused once because of their amount.
+    pub(super) refused: BTreeSet<String>,
     /// Webhooks still to be delivered.
     pub(super) deliveries: Vec<Delivery>,
     pub(super) faults: Faults,
@@ -29,7 +38,15 @@ impl Default for State {
         // From the clock, so that a sandbox without a state file repeats no id of
         // an earlier run; beyond 32 bits, as Paystack's ids are.
         let next_id = u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default();
-        Self { next_id, payments: Vec::new(), deliveries: Vec::new(), faults: Faults::default() }
+        Self {
+            next_id,
+            payments: Vec::new(),
+            refunds: Vec::new(),
+            disputes: Vec::new(),
+            refused: BTreeSet::new(),
+            deliveries: Vec::new(),
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -44,12 +61,21 @@ impl State {
         self.payments.iter().find(|payment| payment.reference == reference)
     }
 
-    pub(super) fn by_access_code(&self, access_code: &str) -> Option<&Payment> {
-        self.payments.iter().find(|payment| payment.access_code == access_code)
+    pub(super) fn by_id(&self, id: u64) -> Option<&Payment> {
+        self.payments.iter().find(|payment| payment.id == id)
     }
 
-    pub(super) fn by_access_code_mut(&mut self, access_code: &str) -> Option<&mut Payment> {
-        self.payments.iter_mut().find(|payment| payment.access_code == access_code)
+    pub(super) fn by_id_mut(&mut self, id: u64) -> Option<&mut Payment> {
+        self.payments.iter_mut().find(|payment| payment.id == id)
+    }
+
+    /// The transaction that a request names by its reference or by its id.
+    pub(super) fn by_name(&self, name: &str) -> Option<&Payment> {
+        self.by_reference(name).or_else(|| self.by_id(name.parse().ok()?))
+    }
+
+    pub(super) fn by_access_code(&self, access_code: &str) -> Option<&Payment> {
+        self.payments.iter().find(|payment| payment.access_code == access_code)
     }
 }
 

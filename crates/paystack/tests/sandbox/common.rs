@@ -12,9 +12,9 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use paystack::sandbox::{Sandbox, SandboxConfig};
-use paystack::{Client, ClientConfig, InitializeTransaction, Metadata, Reference, webhook};
+use paystack::{Client, ClientConfig, InitializeTransaction, Metadata, Reference, Transaction, webhook};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -87,8 +87,35 @@ pub(crate) async fn submit(page: &str, form: &'static str) -> (StatusCode, Strin
 
 /// Calls one of the sandbox's control endpoints.
 pub(crate) async fn control(sandbox: &str, path: &str, body: Value) -> StatusCode {
+    controlled(sandbox, path, body).await.0
+}
+
+/// The same, with the answer's data.
+pub(crate) async fn controlled(sandbox: &str, path: &str, body: Value) -> (StatusCode, Value) {
     let url = format!("{sandbox}/_control/{path}");
-    browser().post(url).bearer_auth(KEY).json(&body).send().await.unwrap().status()
+    let response = browser().post(url).bearer_auth(KEY).json(&body).send().await.unwrap();
+    (response.status(), response.json::<Value>().await.unwrap()["data"].take())
+}
+
+/// A transaction that is paid with one of the page's means.
+pub(crate) async fn paid(sandbox: &str, reference: &str, card: &str) -> Transaction {
+    client(sandbox).initialize(&request(reference)).await.unwrap();
+    let body = json!({ "reference": reference, "action": "pay", "card": card });
+    assert_eq!(control(sandbox, "payment", body).await, 200);
+    client(sandbox).verify(reference).await.unwrap()
+}
+
+/// Waits until `look` gives something.
+pub(crate) async fn wait_for<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> T {
+    in_time(async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
 }
 
 /// A receiver of webhooks that first refuses some with 503.

@@ -187,7 +187,7 @@ pub async fn unpack_all(c: &mut PgConnection, order: OrderId, now: DateTime<Utc>
 pub async fn units(c: &mut PgConnection, order: OrderId) -> sqlx::Result<Units> {
     sqlx::query_as!(
         Units,
-        r#"select sum(i.quantity) as "ordered!", sum(i.fulfilled_quantity) as "packed!",
+        r#"select sum(i.quantity - i.cancelled_quantity) as "ordered!", sum(i.fulfilled_quantity) as "packed!",
                   sum(i.shipped_quantity) as "shipped!",
                   (select coalesce(sum(p.quantity), 0) from fulfilments f join fulfilment_items p on p.fulfilment_id = f.id
                    where f.order_id = $1 and f.status = 'delivered') as "delivered!",

@@ -46,7 +46,8 @@ pub async fn move_status(
            update orders
            set status = $3, updated_at = $4, paid_minor = paid_minor + coalesce($5::bigint, 0),
                paid_at = case when $5::bigint is null then paid_at else coalesce(paid_at, $4) end,
-               expires_at = case when $6 then expires_at else null end
+               expires_at = case when $6 then expires_at else null end,
+               on_review = on_review and $3 not in ('cancelled', 'refunded')
            where id = $1 and status = $2 returning id)
          insert into order_events (order_id, type, from_status, to_status, actor_type, actor_id, note, internal, at, amount_minor)
          select id, $7, $2, $3, $8, $9, $10, $11, $4, $5 from moved",
@@ -65,6 +66,36 @@ pub async fn move_status(
     .execute(c)
     .await?;
     Ok(moved.rows_affected() == 1)
+}
+
+/// Writes that the money of an order is here whose status does not change by it: it was accepted before.
+///
+/// # Errors
+/// The database's.
+pub async fn note_paid(
+    c: &mut PgConnection,
+    id: OrderId,
+    paid_minor: i64,
+    (actor, actor_id): (Actor, Option<UserId>),
+    note: Option<&str>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "with paid as (
+           update orders set paid_minor = paid_minor + $2, paid_at = coalesce(paid_at, $3), updated_at = $3
+           where id = $1 returning id)
+         insert into order_events (order_id, type, actor_type, actor_id, note, at, amount_minor)
+         select id, 'paid', $4, $5, $6, $3, $2 from paid",
+        id.0,
+        paid_minor,
+        now,
+        actor as Actor,
+        actor_id.map(|id| id.0),
+        note,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
 }
 
 /// Writes an event that changes no status.
@@ -117,8 +148,8 @@ pub(in crate::features::orders) async fn add_note(
     Ok(())
 }
 
-/// What has happened to an order, but for refunds, which stand with its payments. Only the staff is shown who did it and what is
-/// written for the staff.
+/// What has happened to an order, but for refunds, which stand with its payments. Only the staff is shown who did it, what is
+/// written for the staff, and that it was on review.
 pub(in crate::features::orders) async fn timeline(
     c: &mut PgConnection,
     id: OrderId,
@@ -130,11 +161,26 @@ pub(in crate::features::orders) async fn timeline(
                   actor_type as "actor!: Actor", case when $2 or not internal then note end as note,
                   case when $2 then actor_id end as "actor_id: UserId", case when $2 then internal end as internal, at
            from order_events where order_id = $1 and ($2 or type <> 'note' or not internal) and not starts_with(type, 'refund_')
+             and ($2 or not (starts_with(type, 'dispute_') or starts_with(type, 'review_')))
            order by id limit 1000"#,
         id.0,
         for_staff,
     )
     .fetch_all(c)
+    .await
+}
+
+/// Who gave an order up, the last time.
+///
+/// # Errors
+/// The database's.
+pub async fn cancelled_by(c: &mut PgConnection, id: OrderId) -> sqlx::Result<Option<Actor>> {
+    sqlx::query_scalar!(
+        r#"select actor_type as "actor: Actor" from order_events where order_id = $1 and to_status = 'cancelled'
+           order by id desc limit 1"#,
+        id.0,
+    )
+    .fetch_optional(c)
     .await
 }
 

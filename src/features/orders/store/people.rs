@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::LockedOrder;
-use crate::features::orders::model::PaymentMethod;
+use crate::features::orders::payment_method::PaymentMethod;
 use crate::features::orders::status::Status;
 use crate::platform::db::begin_erasing;
 use crate::platform::ids::{OrderId, ProductId, UserId};
@@ -18,7 +18,8 @@ pub async fn lock_of_person(c: &mut PgConnection, user: UserId, guest: Option<&s
     sqlx::query_as!(
         LockedOrder,
         r#"select id as "id: OrderId", number, user_id as "user_id: UserId", email, status as "status: Status",
-                  payment_method as "payment_method: PaymentMethod", currency, total_minor, expires_at, version
+                  payment_method as "payment_method: PaymentMethod", currency, total_minor,
+                  shipping_address ->> 'country' as country, expires_at, paid_at is not null as "is_paid!", on_review, version
            from orders where user_id = $1 or (user_id is null and email = $2) order by id for update"#,
         user.0,
         guest,

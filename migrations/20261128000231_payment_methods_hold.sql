@@ -1,0 +1,2 @@
+alter table payments validate constraint payments_received_reference;
+alter table payments validate constraint payments_provider;
