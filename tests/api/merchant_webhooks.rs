@@ -304,21 +304,25 @@ async fn two_who_deliver_tell_each_event_once() {
     let orders: Vec<_> = join_all((0..15).map(|_| shop.order(&ama, &product, 1))).await;
     join_all(orders.iter().map(|order| cancel(&shop, &ama, order))).await;
     let count = 15 * 4;
+    // The goods' arrival is told too where a transaction elsewhere on the server kept it back until the address was there.
+    let of_orders =
+        || receiver.told("/a").into_iter().filter(|told| !told.event["orderId"].is_null()).collect::<Vec<_>>();
     shop.wait_for("the events", || async {
         join_all([deliver(&shop.app), deliver(&other.app), deliver(&shop.app), deliver(&other.app)]).await;
-        (receiver.told("/a").len() >= count).then_some(())
+        (of_orders().len() >= count).then_some(())
     })
     .await;
-    let told = receiver.told("/a");
+    let told = of_orders();
     let ids: BTreeSet<_> = told.iter().map(|told| told.header("agape-event-id").to_owned()).collect();
     assert_eq!((told.len(), ids.len()), (count, count));
     for order in &orders {
         let of: Vec<_> = told.iter().filter(|told| told.event["orderId"] == order["id"]).cloned().collect();
         assert_eq!(topics(&of), ["order.placed", "stock.changed", "order.cancelled", "stock.changed"]);
     }
-    assert_eq!(deliveries(&shop, &admin, &id, "status=delivered").await.len(), count);
+    let delivered = deliveries(&shop, &admin, &id, "status=delivered").await.len();
+    assert_eq!(delivered, receiver.told("/a").len());
     DeliverWebhooks {}.run(&shop.app).await.unwrap();
-    assert_eq!(receiver.told("/a").len(), count);
+    assert_eq!(receiver.told("/a").len(), delivered);
 }
 
 /// Who dies between sending and noting has told without a note: the same event is told again, once his claim has run out. What he
