@@ -82,6 +82,28 @@ async fn set(shop: &TestApp, change: &'static str, reference: &str) {
     assert_eq!(done.rows_affected(), 1, "{change}");
 }
 
+/// What was given back in full had been taken: both sides count it, and it is no difference.
+#[tokio::test]
+async fn what_went_back_counts_on_both_sides() {
+    let shop = TestApp::start().await;
+    shop.app.clock.advance(TimeDelta::hours(1));
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 50).await;
+    let ama = shop.customer("ama@example.com").await;
+    let order = shop.paid_order(&ama, &product, 1).await;
+    let path = format!("/admin/orders/{}/refunds", order["id"].as_str().unwrap());
+    shop.post(&path).token(&admin).json(&json!({"reason": "sent back"})).send().await.expect(201);
+    shop.wait_for_status(&ama, &order, "refunded").await;
+    let run = reconcile(&shop, &admin).await;
+    let sums = &run["sums"][0];
+    assert_eq!((&sums["theirCount"], &sums["ourCount"]), (&json!(1), &json!(1)), "{run:#}");
+    assert_eq!(
+        (minor(&sums["theirTotal"]), minor(&sums["ourTotal"])),
+        (minor(&order["total"]), minor(&order["total"]))
+    );
+    assert_eq!(findings(&shop, &admin, "").await, Vec::<Value>::new());
+}
+
 /// Every kind of difference is found in a list of three pages, with the values of both sides; a success that was not heard of is taken
 /// in, and nothing else is touched. The next run finds the same and makes nothing new of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -159,7 +159,7 @@ pub async fn pairs(c: &mut PgConnection, run: ReconciliationId, behind: i64, lim
     Ok(pairs.collect())
 }
 
-/// Counts what both have in a run, for each currency: the provider's successes, and our money of the same references and that
+/// Counts what both have in a run, for each currency: what the provider took, given back or not, and our money of the same references and that
 /// which the provider does not know.
 ///
 /// # Errors
@@ -171,7 +171,7 @@ pub async fn sums(c: &mut PgConnection, run: ReconciliationId) -> sqlx::Result<(
          select $1, currency, coalesce(sum(t), 0), coalesce(sum(minor) filter (where t = 1), 0)::bigint,
                 coalesce(sum(fees), 0)::bigint, coalesce(sum(o), 0), coalesce(sum(minor) filter (where o = 1), 0)::bigint
          from (select currency, 1 as t, 0 as o, amount_minor as minor, fees_minor as fees
-               from reconciliation_items where reconciliation_id = $1 and status = 'success'
+               from reconciliation_items where reconciliation_id = $1 and status in ('success', 'reversed')
                union all
                select p.currency, 0, 1, p.paid_minor, null from payments p
                where p.status in ('success', 'flagged')
