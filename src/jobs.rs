@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::features::auth::{SendAccountMail, SendPasswordResetMail, SendVerificationMail};
 use crate::features::catalog::RunImport;
+use crate::features::invoices::{IssueInvoices, MakeInvoice};
 use crate::features::media::{DeleteMedia, SweepMedia};
 use crate::features::notifications::DeliverMail;
 use crate::features::webhooks::ProcessWebhook;
@@ -31,6 +32,8 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     let mut registry = Registry::new(app.clone());
     registry.add::<ProcessWebhook>()?;
     registry.add::<SendOrderMail>()?;
+    registry.add::<MakeInvoice>()?;
+    registry.add::<IssueInvoices>()?;
     registry.add::<SendRefund>()?;
     registry.add::<TellOfReview>()?;
     registry.add::<SendVerificationMail>()?;
@@ -62,6 +65,7 @@ pub fn start(app: &App) -> anyhow::Result<Runner> {
     registry.every::<RemindCarts>(Duration::from_secs(10 * 60), || RemindCarts {})?;
     registry.every::<CountPopularity>(Duration::from_secs(60 * 60), || CountPopularity {})?;
     registry.every::<SweepMedia>(Duration::from_secs(60 * 60), || SweepMedia {})?;
+    registry.every::<IssueInvoices>(Duration::from_secs(24 * 60 * 60), IssueInvoices::default)?;
     registry.every::<Retention>(Duration::from_secs(24 * 60 * 60), || Retention {})?;
     registry.start(&app.db, &app.config.jobs)
 }

@@ -1,6 +1,7 @@
 //! Which requests are counted, for whom and against which limit.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
@@ -8,7 +9,9 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::features::auth::{Identity, Role};
+use crate::features::coupons::{self, Code};
 use crate::platform::error::{Error, Result};
+use crate::platform::http::RequestMeta;
 use crate::platform::http::envelope::{tell_limit, tells_limit};
 use crate::platform::http::layers::ClientIp;
 use crate::platform::rate_limit::{Class, Key, Verdict};
@@ -35,6 +38,9 @@ const FREE: &[&str] =
 
 /// The same, with everything below it.
 const FREE_BELOW: &[&str] = &["/media/", "/assets/", "/.well-known/", "/docs/", "/dev/mail/", "/api/v1/webhooks/"];
+
+/// How long a try of a code waits for those before it.
+const TURN: Duration = Duration::from_secs(5);
 
 /// The limit that a request was counted against, if it was.
 #[derive(Debug)]
@@ -77,6 +83,48 @@ pub fn count<'a>(app: &'a App, request: &Request) -> impl Future<Output = Result
 pub async fn check_account(app: &App, account: &str) -> Result<()> {
     let verdict = app.rate_limiter.check(Class::Auth, &Key::account(account), app.clock.now()).await;
     if verdict.allowed { Ok(()) } else { Err(refusal(Class::Auth, &verdict)) }
+}
+
+/// Lets an address try only so many codes of coupons that there are not, and says nothing of any code to whoever has tried too many. Each
+/// try is counted before the code is looked up, so that tries at once tell no more than others, and given back if there is such a coupon.
+/// Those of one address take turns for that moment, so that right codes are in nobody's way, however many come to a server at once.
+///
+/// # Errors
+/// `RateLimited` after too many wrong codes in a minute; `Unavailable` when there are too many tries before; the database's.
+pub async fn check_code(app: &App, meta: &RequestMeta, code: Option<&Code>) -> Result<()> {
+    let Some(code) = code.filter(|_| app.rate_limiter.limit(Class::Auth) > 0) else { return Ok(()) };
+    let ip = meta.ip.as_deref().and_then(|ip| ip.parse().ok());
+    let key = Key::codes(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    let turn = tokio::time::timeout(TURN, app.rate_limiter.turn(&key)).await;
+    let turn = turn.map_err(|_| Error::Unavailable(anyhow::anyhow!("too many codes of coupons come at once")))?;
+    let (app, code) = (app.clone(), code.clone());
+    // In a task of its own: what is counted is given back even if the client goes away.
+    let trying = tokio::spawn(async move {
+        let tried = try_code(&app, &key, &code).await;
+        drop(turn);
+        tried
+    });
+    trying.await.map_err(Error::internal)?
+}
+
+async fn try_code(app: &App, key: &Key, code: &Code) -> Result<()> {
+    let (verdict, reserved) = app.rate_limiter.reserve(Class::Auth, key, app.clock.now()).await;
+    if !verdict.allowed {
+        return Err(refusal(Class::Auth, &verdict));
+    }
+    let is_known = is_known(app, code).await;
+    // Where the database does not answer, nobody has learnt anything.
+    if let Some(reserved) = reserved.filter(|_| !matches!(is_known, Ok(false))) {
+        app.rate_limiter.give_back(reserved).await;
+    }
+    is_known.map(|_| ())
+}
+
+async fn is_known(app: &App, code: &Code) -> Result<bool> {
+    let mut connection = app.db.acquire().await?;
+    let is_known = coupons::is_known(&mut connection, code).await?;
+    connection.done();
+    Ok(is_known)
 }
 
 /// The limit and the key of a request, if it is counted.

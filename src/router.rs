@@ -18,7 +18,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::features::auth::AccessTable;
 use crate::features::{
-    addresses, audit, auth, carts, catalog, coupons, disputes, events, inventory, media, merchant_webhooks,
+    addresses, audit, auth, carts, catalog, coupons, disputes, events, inventory, invoices, media, merchant_webhooks,
     notifications, orders, payments, privacy, reconciliation, shipping, taxes, webhooks, wishlists,
 };
 use crate::openapi;
@@ -35,6 +35,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .merge(audit::routes())
         .merge(catalog::routes())
         .merge(inventory::routes())
+        .merge(invoices::routes())
         .merge(media::routes())
         .merge(carts::routes())
         .merge(coupons::routes())

@@ -126,7 +126,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Openapi(args) => openapi::run(&args)?,
         Command::Config => config::run(&settings(cli.config)?)?,
-        Command::Serve => serve::run(load(cli.config)?).await?,
+        Command::Serve => Box::pin(serve::run(load(cli.config)?)).await?,
         Command::Sandbox(args) => sandbox::run(&load(cli.config)?.log, args).await?,
         Command::Migrate(args) => return migrate::run(&load(cli.config)?, &args).await,
         Command::Import(args) => return import::run(load(cli.config)?, &args).await,

@@ -9,6 +9,7 @@ pub mod coupons;
 pub mod disputes;
 pub mod events;
 pub mod inventory;
+pub mod invoices;
 pub mod media;
 pub mod merchant_webhooks;
 pub mod notifications;

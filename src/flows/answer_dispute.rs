@@ -10,9 +10,10 @@ use super::disputes::refresh;
 use crate::app::App;
 use crate::features::auth::Identity;
 use crate::features::disputes::{self, Answer, Dispute, Status};
-use crate::features::payments;
+use crate::features::{orders, payments};
 use crate::platform::error::{Error, Result};
-use crate::platform::http::RequestMeta;
+use crate::platform::http::{RequestMeta, keyed};
+use crate::platform::idempotency;
 use crate::platform::ids::DisputeId;
 use crate::platform::money::Amount;
 
@@ -42,14 +43,33 @@ pub struct Reply {
 pub async fn answer(app: &App, actor: &Identity, meta: &RequestMeta, id: DisputeId, reply: &Reply) -> Result<()> {
     let dispute = disputes::find(&mut *app.db.acquire().await?, id).await?;
     refresh(app, dispute.provider_id).await?;
-    let Some(refund_minor) = begin(app, actor, meta, id, reply).await? else { return Ok(()) };
+    let Some(refund_minor) = begin(app, actor, meta, &dispute, reply).await? else { return Ok(()) };
     let sent = send(app, &dispute, reply, refund_minor).await;
     let has_it = !matches!(&sent, Err(Unsent::Refused(_) | Unsent::NotSent(_)));
+    // Before anybody else may answer: he would be refused, and take this answer away.
+    let seen = if sent.is_ok() { refresh(app, dispute.provider_id).await } else { Ok(()) };
     disputes::end_answer(&mut *app.db.acquire().await?, id, !has_it, app.clock.now()).await?;
     match sent {
-        Ok(()) => refresh(app, dispute.provider_id).await,
+        Ok(()) => seen,
         Err(Unsent::Refused(error) | Unsent::NotSent(error) | Unsent::Unknown(error)) => Err(error),
     }
+}
+
+/// A person's key of a request about a dispute, as one of its order's: what is kept under it goes with the buyer.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn key_about(
+    app: &App,
+    id: DisputeId,
+    key: Option<idempotency::Request>,
+) -> Result<Option<idempotency::Request>> {
+    let Some(key) = key else { return Ok(None) };
+    let order = disputes::find(&mut *app.db.acquire().await?, id).await?.order_id;
+    Ok(Some(match order {
+        Some(order) => keyed::kept_under(orders::caller_about(order), key),
+        None => key,
+    }))
 }
 
 /// Why an answer may not be at the provider.
@@ -63,9 +83,14 @@ enum Unsent {
 }
 
 /// Stores what is about to be answered, on record. Gives what goes back, in minor units; none where this very answer was given already.
-async fn begin(app: &App, actor: &Identity, meta: &RequestMeta, id: DisputeId, reply: &Reply) -> Result<Option<i64>> {
-    let now = app.clock.now();
+async fn begin(app: &App, actor: &Identity, meta: &RequestMeta, seen: &Dispute, reply: &Reply) -> Result<Option<i64>> {
+    let (now, id) = (app.clock.now(), seen.id);
     let mut tx = app.db.begin().await?;
+    // Before the dispute, as everybody locks them; whoever erases its buyer takes out the words that are here by then.
+    let order = match seen.order_id {
+        Some(order) => orders::lock(&mut tx, order).await?,
+        None => None,
+    };
     let dispute = disputes::lock(&mut tx, id).await?.ok_or(Error::NotFound("The dispute"))?;
     if dispute.status != Status::AwaitingMerchant {
         return match dispute.answer {
@@ -79,7 +104,8 @@ async fn begin(app: &App, actor: &Identity, meta: &RequestMeta, id: DisputeId, r
     }
     let refund_minor = refund(&mut tx, &dispute, reply).await?;
     let until = now + TimeDelta::seconds(LEASE_SECONDS);
-    disputes::begin_answer(&mut tx, id, (reply.answer, &reply.message), actor.user_id, (now, until)).await?;
+    let message = Some(reply.message.as_str()).filter(|_| order.is_none_or(|order| !order.is_erased()));
+    disputes::begin_answer(&mut tx, id, (reply.answer, message), actor.user_id, (now, until)).await?;
     // The words may be about the buyer, and the log keeps them for ever.
     let after = json!({"answer": reply.answer, "refundAmount": Amount(refund_minor)});
     disputes::record(&mut tx, app, (actor, meta), ("dispute.answer", id), Some(after)).await?;
@@ -101,7 +127,7 @@ async fn refund(tx: &mut PgConnection, dispute: &Dispute, reply: &Reply) -> Resu
             let at_stake = match (dispute.amount_minor, &dispute.reference) {
                 (Some(amount), _) => Some(amount),
                 (None, Some(reference)) => {
-                    payments::find_by_reference(tx, reference).await?.map(|payment| payment.amount_minor)
+                    payments::find_by_reference(tx, reference).await?.map(|payment| payment.at_stake_minor())
                 }
                 (None, None) => None,
             };

@@ -8,14 +8,17 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use paystack::{DisputeStatus, Domain, ListDisputes};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 
 use super::finance_mail;
-use super::settle::{Outcome, expected_domain};
+use super::refund::dispute::{write_down, write_down_missing};
+use super::refund::follow;
+use super::settle::{self, Outcome, expected_domain};
 use crate::app::App;
 use crate::features::disputes::{self, Known, State, Status, Terms, threshold};
 use crate::features::notifications::{DisputeTurn, Mail};
 use crate::features::orders::{self, Actor};
-use crate::features::payments::{self, Payment};
+use crate::features::payments::{self, Payment, Refund, RefundOrigin};
 use crate::platform::db::Tx;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::DisputeId;
@@ -37,14 +40,20 @@ const MAX_PAGES: u32 = 10;
 /// Takes in what the provider tells of a dispute.
 ///
 /// # Errors
-/// `External` when the provider does not answer; what it has told is stored by then.
+/// `External` when the provider does not answer. What it has told is stored by then, but for a dispute of money that is not known to
+/// have come.
 pub async fn hear(app: &App, told: &paystack::Dispute) -> Result<Outcome> {
+    if i64::try_from(told.id).is_err() {
+        tracing::error!("a dispute whose number no dispute has is not believed");
+        return Ok(Outcome::Ignored("the dispute's number is out of range"));
+    }
     // A shortened notice does not name its mode; then only the provider's answer counts.
     let is_shortened = matches!(&told.domain, Domain::Other(domain) if domain.is_empty());
     if !is_shortened {
         if told.domain != expected_domain(app) {
             return Ok(Outcome::Ignored("the dispute belongs to another mode (test or live)"));
         }
+        ask_about_money(app, told).await?;
         take_in(app, told, None).await?;
     }
     refresh(app, number(told)?).await?;
@@ -65,11 +74,35 @@ pub(super) async fn refresh(app: &App, number: i64) -> Result<()> {
             Err(paystack::Error::NotFound) => return Ok(()),
             Err(error) => return Err(unavailable(error)),
         };
+        ask_about_money(app, &truth).await?;
         if take_in(app, &truth, known.map(|known| known.version)).await? {
             return Ok(());
         }
     }
     Err(Error::Unavailable(anyhow::anyhow!("dispute {number} changes while it is asked about")))
+}
+
+/// Only what has come is disputed. Where it is not known to be here, its notice was late or lost; what a lost dispute takes is written
+/// down of money only that is here.
+async fn ask_about_money(app: &App, told: &paystack::Dispute) -> Result<()> {
+    let mut connection = app.db.acquire().await?;
+    let Some(payment) = payment(&mut connection, told).await? else { return Ok(()) };
+    if payment.provider_transaction_id.is_none() {
+        drop(connection);
+        settle::ask(app, &payment.reference).await?;
+        return Ok(());
+    }
+    if !state(told).is_lost() {
+        return Ok(());
+    }
+    // A refund that somebody else began may be this very money: only the provider's list says of which dispute it is.
+    let refunds = payments::refunds_of_payment(&mut connection, payment.id).await?;
+    drop(connection);
+    let is_anybodys = |refund: &Refund| refund.origin == RefundOrigin::Provider && refund.dispute_number.is_none();
+    if refunds.iter().any(is_anybodys) {
+        Box::pin(follow::compare(app, payment.id)).await?;
+    }
+    Ok(())
 }
 
 fn number(dispute: &paystack::Dispute) -> Result<i64> {
@@ -102,13 +135,16 @@ fn state(told: &paystack::Dispute) -> State {
 async fn take_in(app: &App, told: &paystack::Dispute, asked_at: Option<i32>) -> Result<bool> {
     let (now, number, state) = (app.clock.now(), number(told)?, state(told));
     let mut tx = app.db.begin().await?;
-    let payment = payment(&mut tx, told).await?;
-    if let Some(payment) = &payment {
-        orders::lock(&mut tx, payment.order_id).await?.ok_or(Error::NotFound("The order"))?;
+    let mut paid_by = payment(&mut tx, told).await?;
+    if let Some(found) = &paid_by {
+        orders::lock(&mut tx, found.order_id).await?.ok_or(Error::NotFound("The order"))?;
+        // Its money may have come while this waited.
+        paid_by = payment(&mut tx, told).await?;
     }
+    let payment = paid_by;
     let known = disputes::lock_by_number(&mut tx, number).await?;
     let at_stake = state.amount_minor.or(known.as_ref().and_then(|known| known.amount_minor));
-    let at_stake = at_stake.or(payment.as_ref().map(|payment| payment.amount_minor)).unwrap_or_default();
+    let at_stake = at_stake.or(payment.as_ref().map(Payment::at_stake_minor)).unwrap_or_default();
     let lost = if state.is_lost() { at_stake } else { 0 };
     let Some(known) = known else {
         let terms = Terms {
@@ -125,6 +161,7 @@ async fn take_in(app: &App, told: &paystack::Dispute, asked_at: Option<i32>) -> 
             return Ok(false);
         }
         tell(app, &mut tx, (told, &state, payment.as_ref()), true).await?;
+        take_back(app, &mut tx, number, payment.as_ref()).await?;
         commit(app, tx).await?;
         return Ok(true);
     };
@@ -137,10 +174,18 @@ async fn take_in(app: &App, told: &paystack::Dispute, asked_at: Option<i32>) -> 
         disputes::update(&mut tx, known.id, &state, lost, now).await?;
         if is_decided(&state) {
             tell(app, &mut tx, (told, &state, payment.as_ref()), false).await?;
+            take_back(app, &mut tx, number, payment.as_ref()).await?;
         }
         commit(app, tx).await?;
     }
     Ok(true)
+}
+
+/// What was lost is a refund of the payment, in the transaction that says so.
+async fn take_back(app: &App, tx: &mut Tx, number: i64, payment: Option<&Payment>) -> Result<()> {
+    let Some(payment) = payment else { return Ok(()) };
+    let Some(loss) = disputes::loss_by_number(tx, number).await? else { return Ok(()) };
+    write_down(app, tx, (payment.order_id, payment.id), &loss).await
 }
 
 /// Whether the truth is another one than what is known.
@@ -162,9 +207,9 @@ async fn commit(app: &App, tx: Tx) -> Result<()> {
     Ok(())
 }
 
-async fn payment(tx: &mut Tx, told: &paystack::Dispute) -> Result<Option<Payment>> {
+async fn payment(c: &mut PgConnection, told: &paystack::Dispute) -> Result<Option<Payment>> {
     let Some(reference) = told.transaction_reference.as_deref() else { return Ok(None) };
-    let payment = payments::find_by_reference(tx, reference).await?;
+    let payment = payments::find_by_reference(c, reference).await?;
     Ok(payment.filter(|payment| payment.reference == reference))
 }
 
@@ -214,7 +259,7 @@ async fn tell(
 }
 
 /// Asks the provider about once an hour which disputes wait for the shop, because a notice may be lost, and how those stand that are
-/// open here.
+/// open here. What lost ones took and nobody has written down is written down.
 async fn look_around(app: &App) -> Result<()> {
     let now = app.clock.now();
     if !disputes::claim_look(&mut *app.db.acquire().await?, now, now - TimeDelta::hours(1)).await? {
@@ -239,7 +284,8 @@ async fn look_around(app: &App) -> Result<()> {
     for some in open.chunks(AT_ONCE) {
         join_all(some.iter().map(|number| refresh(app, *number))).await.into_iter().collect::<Result<()>>()?;
     }
-    Ok(())
+    // Last: there may be many of them.
+    Box::pin(write_down_missing(app)).await
 }
 
 fn unavailable(error: paystack::Error) -> Error {

@@ -7,7 +7,7 @@ use crate::features::audit;
 use crate::features::auth::{self, Identity};
 use crate::features::orders::{Actor, LockedOrder, Status};
 use crate::features::{
-    addresses, carts, coupons, disputes, inventory, notifications, orders, payments, webhooks, wishlists,
+    addresses, carts, coupons, disputes, inventory, invoices, notifications, orders, payments, webhooks, wishlists,
 };
 use crate::flows::cancel;
 use crate::platform::error::{Error, Result, violated_constraint};
@@ -68,7 +68,12 @@ pub async fn erase(
     }
     let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
     let unsettled = payments::unsettled_of(&mut tx, &ids).await?;
-    let is_open = |order: &&LockedOrder| is_under_way(order.status) || order.is_owed() || unsettled.contains(&order.id);
+    // Money on its way back is among the unsettled; of the goods the status says nothing.
+    let sent = orders::nothing_left_to_send(&mut tx, &ids).await?;
+    let is_open = |order: &&LockedOrder| {
+        let is_under_way = is_under_way(order.status) && !sent.contains(&order.id);
+        is_under_way || order.is_owed() || unsettled.contains(&order.id)
+    };
     let open: Vec<&str> = orders.iter().filter(is_open).map(|order| order.number.as_str()).collect();
     if !open.is_empty() {
         return Err(Error::conflict(format!(
@@ -87,6 +92,7 @@ pub async fn erase(
     let references = payments::erase_answers(&mut tx, &ids, now).await?;
     webhooks::erase_bodies(&mut tx, &references).await?;
     disputes::erase(&mut tx, &ids).await?;
+    invoices::forget_documents(app, &mut tx, &ids, now).await?;
     orders::pseudonymise(&mut tx, &ids, now).await?;
     coupons::erase(&mut tx, &ids).await?;
     // Before the mails: one that is being written for a request is there once the request is gone.
@@ -122,6 +128,7 @@ pub async fn erase(
     };
     audit::record(&mut tx, entry, meta, now).await?;
     tx.commit().await?;
+    app.waker.wake();
     app.live_sessions.forget(&sessions).await;
     app.product_cache.forget(&products).await;
     metrics::counter!("agape_accounts_erased_total").increment(1);

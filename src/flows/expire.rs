@@ -30,7 +30,7 @@ impl Job<App> for Sweep {
             expire_orders(app).await,
             release_reservations(app).await,
             webhooks::requeue_forgotten(app).await,
-            refund::follow::sweep(app).await,
+            refund::sweep::sweep(app).await,
             catalog::requeue_forgotten_imports(app).await,
             forget(app).await,
         ];

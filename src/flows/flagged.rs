@@ -5,18 +5,16 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::cancel::{self, How};
-use super::order_mail::{OrderMail, SendOrderMail};
 use super::refund::{self, follow};
 use super::settle;
 use crate::app::App;
 use crate::features::auth::Identity;
-use crate::features::orders::{self, Actor, LockedOrder, Move, Status};
+use crate::features::orders::{self, Actor, LockedOrder, Status};
 use crate::features::payments::{self, Decision, Payment, PaymentStatus};
 use crate::features::{audit, inventory};
 use crate::platform::error::{Error, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
 use crate::platform::ids::{OrderId, PaymentId};
-use crate::platform::jobs;
 
 /// Gives all of the money back. An order that still waits for money is given up, with a mail that says so.
 ///
@@ -80,18 +78,13 @@ pub async fn accept(app: &App, actor: &Identity, meta: &RequestMeta, id: Payment
     if !order.is_owed() && !settle::sell(&mut tx, &order, now).await? {
         return Err(Error::conflict("The goods of this order were sold to somebody else. Its money can only go back."));
     }
-    // It is the provider's money; that somebody of the shop took it for the order is an event of its own.
-    orders::record_event(&mut tx, order.id, "payment_accepted", (Actor::Staff, Some(actor.user_id)), None, now).await?;
-    if order.is_owed() {
-        let by = (Actor::Staff, Some(actor.user_id));
-        orders::note_paid(&mut tx, order.id, payment.paid_minor, by, Some(&payment.reference), now).await?;
-    } else {
-        become_paid(&mut tx, &order, &payment, now).await?;
-    }
+    let staff = (Actor::Staff, Some(actor.user_id));
+    orders::record_event(&mut tx, order.id, "payment_accepted", staff, None, now).await?;
+    // What moves the order is the provider's money; that somebody of the shop took it is the event of its own above.
+    let by = if order.is_owed() { staff } else { (Actor::Provider, None) };
+    settle::become_paid(app, &mut tx, &order, (&payment, payment.paid_minor), by).await?;
     // A part may have gone back while nobody had decided.
-    follow::follow_order(app, &mut tx, order.id, (Actor::Staff, Some(actor.user_id))).await?;
-    let receipt = SendOrderMail { order_id: order.id, mail: OrderMail::Receipt };
-    jobs::enqueue(&mut tx, &receipt, app.config.jobs.max_attempts).await?;
+    follow::follow_order(app, &mut tx, order.id, staff).await?;
     let products = inventory::products_of_order(&mut tx, order.id).await?;
     record(&mut tx, (actor, meta), "payment.accept", &payment, now).await?;
     tx.commit().await?;
@@ -117,24 +110,6 @@ fn check_acceptable(order: &LockedOrder, payment: &Payment) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-async fn become_paid(tx: &mut PgConnection, order: &LockedOrder, payment: &Payment, now: DateTime<Utc>) -> Result<()> {
-    let change = Move {
-        from: order.status,
-        to: Status::Paid,
-        event: "paid",
-        actor: Actor::Provider,
-        actor_id: None,
-        note: Some(&payment.reference),
-        internal: false,
-        paid_minor: Some(payment.paid_minor),
-    };
-    if orders::move_status(tx, order.id, &change, now).await? {
-        Ok(())
-    } else {
-        Err(order.status.refusal(Status::Paid))
-    }
 }
 
 /// A payment that waits for a decision, with its order, both locked.

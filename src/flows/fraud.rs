@@ -27,6 +27,8 @@ pub(super) async fn look_at_start(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let looked = Looked { ip: ip.and_then(|ip| ip_mark(app, ip)), ..looked(app, order, payment, now) };
+    // Those that start at once count each other too.
+    payments::lock_payer(tx, &looked.customer).await?;
     let (facts, _) = payments::facts(tx, &looked, &payment.currency).await?;
     let found = payments::findings(&app.config.fraud, &subject(order, payment, None, now), &facts);
     payments::keep_review(tx, &looked, order.id, &found, ReviewStatus::None).await?;

@@ -1,6 +1,6 @@
 //! Use cases that join several domains, one file each. Each is one transaction.
 
-mod alert_finance;
+mod alert_returns;
 pub mod answer_dispute;
 pub mod bring_cart;
 pub mod cancel;

@@ -12,7 +12,6 @@ use crate::features::notifications::{
 };
 use crate::features::orders::{self, Order, PaymentMethod, ReturnStatus};
 use crate::features::payments;
-use crate::platform::address::Country;
 use crate::platform::config::TransferAccount;
 use crate::platform::error::Result;
 use crate::platform::format::absolute_url;
@@ -220,16 +219,6 @@ fn lines_of(order: &Order, summary: &OrderSummary, wanted: &[(OrderItemId, i32)]
 fn summary(order: &Order, base: &str) -> OrderSummary {
     let address = &order.shipping_address;
     let text = |key: &str| address[key].as_str().unwrap_or_default().to_owned();
-    let join = |parts: &[String]| {
-        parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
-    };
-    let lines = [
-        text("addressLine1"),
-        text("addressLine2"),
-        text("landmark"),
-        join(&[text("city"), text("region"), text("postalCode")]),
-        text("country").parse::<Country>().map_or_else(|_| text("country"), |country| country.name().to_owned()),
-    ];
     OrderSummary {
         number: order.number.clone(),
         placed_at: order.placed_at,
@@ -253,8 +242,8 @@ fn summary(order: &Order, base: &str) -> OrderSummary {
         tax_minor: order.tax_minor,
         total_minor: order.total_minor,
         shipping_address: ShippingAddress {
-            name: format!("{} {}", text("firstName"), text("lastName")),
-            lines: lines.into_iter().filter(|line| !line.is_empty()).collect(),
+            name: order.recipient(),
+            lines: order.address_lines(),
             phone: address["phone"]
                 .as_str()
                 .map(str::to_owned)

@@ -55,14 +55,14 @@ pub async fn record(
         let outcome = settle_by(app, &mut tx, &order, &money, actor).await?;
         let products = inventory::products_of_order(&mut tx, id).await?;
         let view = orders::staff_detail(&mut tx, id, &app.config.public_url()).await?;
-        let answer = keyed::answer(&mut tx, key.as_ref(), 201, orders::StaffOrderData { order: view }, now).await?;
+        let answer = tx.answer(201, orders::StaffOrderData { order: view }).await?;
         if outcome != Outcome::Settled {
             write_down(app, &mut tx, (actor, meta), &order, money.amount_minor, &outcome).await?;
         }
         Ok((answer, outcome, products))
-    };
-    let done = done.await;
-    let (answer, outcome, products) = keyed::end(tx, done).await?;
+    }
+    .await;
+    let (answer, outcome, products) = tx.end(done).await?;
     app.waker.wake();
     app.product_cache.forget(&products).await;
     if outcome != Outcome::Settled {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::erase::{self, Idle};
 use crate::app::App;
 use crate::features::{
-    audit, auth, catalog, inventory, merchant_webhooks, notifications, orders, payments, privacy, webhooks,
+    audit, auth, catalog, inventory, invoices, merchant_webhooks, notifications, orders, payments, privacy, webhooks,
 };
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
@@ -30,7 +30,12 @@ impl Job<App> for Retention {
     async fn run(self, app: &App) -> Result<(), JobError> {
         // One that fails must not keep the others from their work; accounts may be many, so they come last.
         let seals = [merchant_webhooks::renew_seals(app).await, webhooks::renew_seals(app).await];
-        let results = [seals.into_iter().collect(), forget_traces(app).await, forget_accounts(app).await];
+        let results = [
+            seals.into_iter().collect(),
+            forget_traces(app).await,
+            invoices::forget_names(app).await,
+            forget_accounts(app).await,
+        ];
         results.into_iter().collect::<Result<()>>().map_err(JobError::from)
     }
 }

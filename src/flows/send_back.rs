@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::PgConnection;
 
+use super::alert_returns;
 use super::fulfil::stale;
 use super::order_mail::{OrderMail, SendOrderMail};
 use super::refund::follow;
@@ -23,6 +24,9 @@ use crate::platform::idempotency;
 use crate::platform::ids::{OrderId, OrderItemId, ReturnId, UserId};
 use crate::platform::jobs;
 
+/// Returns of an order that its buyer may ask for and withdraw.
+const MOST_WITHDRAWN: i64 = 5;
+
 /// What somebody wants to send back.
 #[derive(Debug)]
 pub struct Wish {
@@ -36,7 +40,7 @@ pub struct Wish {
 ///
 /// # Errors
 /// `NotFound` for another person's order; `Validation` of lines that are none of the order's; `Conflict` when nothing has been
-/// sent, the time is over, a return is under way, or fewer units were sent.
+/// sent, the time is over, a return is under way, too many were withdrawn, or fewer units were sent.
 pub async fn request_as_customer(
     app: &App,
     id: OrderId,
@@ -45,6 +49,8 @@ pub async fn request_as_customer(
     key: Option<idempotency::Request>,
 ) -> Result<Keyed> {
     let now = app.clock.now();
+    // The answer is kept under the order's name, whoever asks, and only its buyer may have it again.
+    orders::find_of(&mut *app.db.acquire().await?, id, Some(user)).await?;
     let mut tx = match keyed::begin(&app.db, key.as_ref(), now).await? {
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
@@ -55,12 +61,14 @@ pub async fn request_as_customer(
             .filter(|order| order.user_id == Some(user))
             .ok_or(Error::NotFound("The order"))?;
         check_time(app, &mut tx, id, now).await?;
+        check_withdrawn(&mut tx, id).await?;
         request(app, &mut tx, &order, (Actor::Customer, user), &wish, now).await?;
+        alert_returns::alert(app, &mut tx, id).await?;
         let view = orders::detail(&mut tx, id, &app.config.public_url()).await?;
-        keyed::answer(&mut tx, key.as_ref(), 201, orders::OrderData { order: view }, now).await
-    };
-    let done = done.await;
-    let answer = keyed::end(tx, done).await?;
+        tx.answer(201, orders::OrderData { order: view }).await
+    }
+    .await;
+    let answer = tx.end(done).await?;
     app.waker.wake();
     Ok(answer)
 }
@@ -86,12 +94,12 @@ pub async fn request_as_staff(
         let order = orders::lock_version(&mut tx, id, None).await?;
         request(app, &mut tx, &order, (Actor::Staff, actor.user_id), &wish, now).await?;
         let view = orders::staff_detail(&mut tx, id, &app.config.public_url()).await?;
-        let answer = keyed::answer(&mut tx, key.as_ref(), 201, orders::StaffOrderData { order: view }, now).await?;
+        let answer = tx.answer(201, orders::StaffOrderData { order: view }).await?;
         record(&mut tx, actor, meta, &order, "order.request_return", json!({"lines": wish.items.len()}), now).await?;
         Ok(answer)
-    };
-    let done = done.await;
-    let answer = keyed::end(tx, done).await?;
+    }
+    .await;
+    let answer = tx.end(done).await?;
     app.waker.wake();
     Ok(answer)
 }
@@ -104,6 +112,16 @@ async fn check_time(app: &App, tx: &mut PgConnection, id: OrderId, now: DateTime
         return Err(Error::conflict(format!("Goods can be sent back within {days} days. Write to the shop.")));
     }
     Ok(())
+}
+
+/// Whoever has withdrawn so many speaks to the shop first.
+async fn check_withdrawn(tx: &mut PgConnection, id: OrderId) -> Result<()> {
+    if orders::withdrawn_returns(tx, id).await? < MOST_WITHDRAWN {
+        return Ok(());
+    }
+    let words =
+        format!("{MOST_WITHDRAWN} returns of this order were withdrawn. Write to the shop to send something back.");
+    Err(Error::conflict(words))
 }
 
 async fn request(

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::settle::{self, Outcome};
 use crate::app::App;
 use crate::features::orders;
-use crate::features::payments::{self, Look, PaymentStatus};
+use crate::features::payments::{self, Look};
 use crate::platform::error::{Error, Result};
 use crate::platform::jobs::{Job, JobError};
 
@@ -91,7 +91,11 @@ async fn look(app: &App, attempt: &Look) -> Result<()> {
     if outcome == Outcome::Ignored(settle::UNKNOWN) {
         return close_unknown(app, attempt).await;
     }
-    if matches!(attempt.status, PaymentStatus::Failed | PaymentStatus::Abandoned) {
+    // Of an attempt that was over they were looked for when it was settled.
+    if outcome.is_money() && !attempt.status.is_over() {
+        settle::look_for_refunds(app, attempt.id).await;
+    }
+    if attempt.status.is_over() {
         let patience = TimeDelta::hours(app.config.payments.sweep_hours);
         payments::end_looks(&mut *app.db.acquire().await?, attempt.id, app.clock.now() - patience).await?;
     }

@@ -8,6 +8,9 @@ use utoipa::ToSchema;
 
 use super::rate_limit::Class;
 
+/// When to try again what is busy, where nobody knows better.
+const SOON: Duration = Duration::from_secs(5);
+
 /// What went wrong with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
 pub struct FieldError {
@@ -119,6 +122,19 @@ impl Error {
             Self::Unavailable(_) => Self::Unavailable(Arc::clone(error).into()),
             _ => Self::internal(Arc::clone(error)),
         }
+    }
+
+    /// After how many whole seconds the same request may be served; none where waiting changes nothing. A provider that is not asked at
+    /// the moment, or that wants fewer questions, is worth asking again only when its time is over.
+    pub fn retry_seconds(&self) -> Option<u64> {
+        let wait = match self {
+            Self::External { source, .. } => {
+                source.downcast_ref::<paystack::Error>().and_then(paystack::Error::retry_after).unwrap_or(SOON)
+            }
+            Self::Unavailable(_) => SOON,
+            _ => return None,
+        };
+        Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 
     /// A defect.

@@ -56,13 +56,14 @@ pub async fn find_all(c: &mut PgConnection, requests: &[&Request], now: DateTime
     for row in rows {
         let Ok(i) = usize::try_from(row.n - 1) else { continue };
         let (Some(claim), Some(request)) = (claims.get_mut(i), requests.get(i)) else { continue };
-        *claim = if row.fingerprint == request.fingerprint {
-            Ok(Some(Stored { status: row.status, body: row.body }))
-        } else {
-            Err(Error::IdempotencyMismatch)
-        };
+        *claim = answered(request, &row.fingerprint, Stored { status: row.status, body: row.body });
     }
     Ok(claims)
+}
+
+/// What a request gets whose key has an answer, to a request with this fingerprint.
+fn answered(request: &Request, fingerprint: &[u8], stored: Stored) -> Claim {
+    if fingerprint == request.fingerprint { Ok(Some(stored)) } else { Err(Error::IdempotencyMismatch) }
 }
 
 /// The stored answer of one request, as [`find_all`].
@@ -92,26 +93,38 @@ pub async fn is_known(c: &mut PgConnection, caller: &str, route: &str, key: &str
 
 /// Claims keys, all different, until the transaction ends. Gives the stored answers of the requests that were served
 /// before, in the order of the requests. Nobody waits for a key, so it does not matter in which order they are claimed.
+/// One round trip, and none without requests.
 ///
 /// # Errors
 /// The database's. Of a single request `Conflict`, while the first one with its key is still running, and
 /// `IdempotencyMismatch`, when the body differs.
 pub async fn claim_all(tx: &mut PgConnection, requests: &[&Request], now: DateTime<Utc>) -> Result<Vec<Claim>> {
-    let names: Vec<_> =
-        requests.iter().map(|request| format!("{} {} {}", request.caller, request.route, request.key)).collect();
-    // The locks come first, in a statement of their own, so that the read after it sees what their last holders committed.
-    let mine = sqlx::query_scalar!(
-        r#"select pg_try_advisory_xact_lock(hashtextextended(name, 0)) as "mine!"
-           from unnest($1::text[]) with ordinality as w (name, n) order by n"#,
-        &names
+    if requests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (callers, routes, keys) = columns(requests);
+    let rows = sqlx::query!(
+        r#"select n as "n!", mine as "mine!", fingerprint as "fingerprint?", status as "status?", body as "body?"
+           from claim_keys($1, $2, $3, $4)"#,
+        &callers,
+        &routes,
+        &keys,
+        now,
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(tx)
     .await?;
-    let mut claims = find_all(tx, requests, now).await?;
-    for (claim, _) in claims.iter_mut().zip(mine).filter(|(_, mine)| !mine) {
-        *claim = Err(Error::conflict(
-            "A request with this Idempotency-Key is still running. Repeat it in a second to get its answer.",
-        ));
+    let mut claims: Vec<Claim> = requests.iter().map(|_| Ok(None)).collect();
+    for row in rows {
+        let Ok(i) = usize::try_from(row.n - 1) else { continue };
+        let (Some(claim), Some(request)) = (claims.get_mut(i), requests.get(i)) else { continue };
+        *claim = match (row.fingerprint, row.status, row.body) {
+            // Whoever else has the key at this moment only reads the same answer.
+            (Some(fingerprint), Some(status), Some(body)) => answered(request, &fingerprint, Stored { status, body }),
+            _ if row.mine => Ok(None),
+            _ => Err(Error::conflict(
+                "A request with this Idempotency-Key is still running. Repeat it in a second to get its answer.",
+            )),
+        };
     }
     Ok(claims)
 }

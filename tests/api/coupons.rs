@@ -526,6 +526,101 @@ async fn tries_are_few() {
     sixth.expect_error(429, "RATE_LIMIT_EXCEEDED");
 }
 
+/// An order or a quote with a code is no other way to try codes: those that are none are few, one after the other and at once, and then no
+/// code is told of, right or wrong. Right codes, and coupons that cannot be used, count nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_codes_of_orders_are_few() {
+    let shop = TestApp::with(|config| {
+        config.limits.auth_per_minute = 5;
+        config.server.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    })
+    .await;
+    let staff = shop.staff(Role::Admin).await;
+    let product = shop.product(&staff, "KENTE", 1_000, 100).await;
+    coupon(&shop, &staff, json!({"code": "RIGHT", "kind": "fixed", "amount": 5})).await;
+    coupon(&shop, &staff, json!({"code": "OFF", "kind": "fixed", "amount": 5, "isActive": false})).await;
+    // In the first second of a minute, so that no border is met by chance.
+    let elapsed = shop.app.clock.now().timestamp_millis().rem_euclid(60_000);
+    shop.app.clock.advance(TimeDelta::milliseconds(120_000 - elapsed));
+    let try_from = async |ip: &str, path: &str, code: &str| {
+        let mut body =
+            json!({"items": [{"variantId": product.variant, "quantity": 1}], "email": AMA, "couponCode": code});
+        if path == "/orders" {
+            body["shippingAddress"] = address();
+        }
+        shop.post(path).header("x-forwarded-for", ip).json(&body).send().await
+    };
+    let one = "203.0.113.1";
+    for _ in 0..8 {
+        try_from(one, "/orders/quote", "RIGHT").await.expect(200);
+        try_from(one, "/orders/quote", "OFF").await.expect_error(400, "VALIDATION_ERROR");
+    }
+    try_from(one, "/orders", "RIGHT").await.expect(201);
+    for (n, path) in ["/orders", "/orders/quote", "/orders", "/orders/quote", "/orders"].iter().enumerate() {
+        let wrong = try_from(one, path, &format!("GUESS{n}")).await;
+        assert_eq!(wrong.expect_error(400, "VALIDATION_ERROR"), ["couponCode"]);
+    }
+    for path in ["/orders", "/orders/quote"] {
+        for code in ["GUESS9", "RIGHT", "OFF"] {
+            let refused = try_from(one, path, code).await;
+            refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+            assert!(refused.header("retry-after").is_some(), "{refused:?}");
+        }
+    }
+    // Whoever names no code goes on, as do others.
+    let body = json!({"items": [{"variantId": product.variant, "quantity": 1}]});
+    shop.post("/orders/quote").header("x-forwarded-for", one).json(&body).send().await.expect(200);
+    try_from("203.0.113.2", "/orders/quote", "RIGHT").await.expect(200);
+    let codes: Vec<_> = (0..20).map(|n| format!("GUESS{n}")).collect();
+    let at_once = join_all(codes.iter().map(|code| try_from("203.0.113.3", "/orders/quote", code))).await;
+    assert_eq!(at_once.iter().filter(|answer| answer.status == 400).count(), 5);
+    assert_eq!(at_once.iter().filter(|answer| answer.status == 429).count(), 15);
+    shop.app.clock.advance(TimeDelta::minutes(2));
+    try_from(one, "/orders/quote", "RIGHT").await.expect(200);
+}
+
+/// Right codes are in nobody's way, however many orders wait at once, and whoever repeats an order under its key gets his answer when
+/// no code may be tried any more. A key is no way to try codes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn right_codes_are_in_nobodys_way() {
+    let shop = TestApp::with(|config| config.limits.auth_per_minute = 5).await;
+    let staff = shop.staff(Role::Admin).await;
+    let product = shop.product(&staff, "KENTE", 1_000, 100).await;
+    coupon(&shop, &staff, json!({"code": "RIGHT", "kind": "fixed", "amount": 5})).await;
+    // In the first second of a minute, so that no border is met by chance.
+    let elapsed = shop.app.clock.now().timestamp_millis().rem_euclid(60_000);
+    shop.app.clock.advance(TimeDelta::milliseconds(120_000 - elapsed));
+    let order = async |code: &str, key: Option<&str>| {
+        let body = json!({"items": [{"variantId": product.variant, "quantity": 1}], "email": AMA, "couponCode": code,
+                          "shippingAddress": address()});
+        let call = shop.post("/orders").json(&body);
+        key.into_iter().fold(call, |call, key| call.header("idempotency-key", key)).send().await
+    };
+    // All of them wait: the first for the level, the others for it.
+    let mut blocker = shop.database.pool.begin().await.unwrap();
+    sqlx::query("select from stock_levels for update").execute(&mut *blocker).await.unwrap();
+    let release = async {
+        let all = || async { (shop.app.placing.waiting() == 11).then_some(()) };
+        shop.wait_for("twelve orders to wait", all).await;
+        blocker.rollback().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(join_all((0..12).map(|_| order("RIGHT", None))), release);
+    assert!(answers.iter().all(|answer| answer.status == 201), "{answers:#?}");
+
+    let first = order("RIGHT", Some("k")).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    for n in 0..5 {
+        order(&format!("GUESS{n}"), None).await.expect_error(400, "VALIDATION_ERROR");
+    }
+    order("RIGHT", None).await.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    let again = order("RIGHT", Some("k")).await;
+    assert_eq!((again.status, &again.text), (201, &first.text));
+    assert_eq!(again.header("idempotency-replayed").as_deref(), Some("true"));
+    order("GUESS9", Some("k")).await.expect_error(422, "VALIDATION_ERROR");
+    order("RIGHT", Some("l")).await.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    assert_eq!(number(&shop, "select count(*) from orders").await, 13);
+}
+
 // Uses.
 
 async fn guest_order(shop: &TestApp, email: &str, product: &Product) -> OrderId {
@@ -882,4 +977,49 @@ async fn a_persons_uses_are_exported_and_forgotten() {
     let counts = "select string_agg(code || used_count, ' ' order by code) from coupons";
     assert_eq!(shop.database.text(counts).await.as_deref(), Some("MINE2 MORE0"));
     assert_eq!(find(&shop, "MINE", AMA).await.customer.unwrap().uses, 0);
+}
+
+/// Of one customer's orders at once, as an account and as a guest, each with another coupon for first orders, one has its discount; one
+/// that is given up leaves it to the next. Another customer is not in the way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_has_one_first_order_whichever_coupons_he_tries() {
+    let shop = TestApp::with(|config| config.orders.batch = 1).await;
+    let second = shop.another(|_| {}).await;
+    let staff = shop.staff(Role::Admin).await;
+    let product = shop.product(&staff, "KENTE", 1_000, 100).await;
+    for n in 0..6 {
+        let body = json!({"code": format!("FIRST{n}"), "kind": "fixed", "amount": 5, "firstOrderOnly": true});
+        coupon(&shop, &staff, body).await;
+    }
+    let ama = shop.customer(AMA).await;
+    let body = |n: usize, email: &str| {
+        json!({"items": [{"variantId": product.variant, "quantity": 1}], "shippingAddress": address(), "email": email,
+               "couponCode": format!("FIRST{n}")})
+    };
+    let calls = (0..6).map(|n| {
+        let shop = if n % 2 == 0 { &shop } else { &second };
+        let call = shop.post("/orders").json(&body(n, AMA));
+        if n < 3 { call.token(&ama).send() } else { call.send() }
+    });
+    let answers = join_all(calls).await;
+    let placed: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
+    assert_eq!(placed.len(), 1, "{answers:#?}");
+    for refused in answers.iter().filter(|answer| answer.status != 201) {
+        assert_eq!(refused.expect_error(400, "VALIDATION_ERROR"), ["couponCode"]);
+        assert!(refused.body["message"].as_str().unwrap().contains("first order"), "{}", refused.text);
+    }
+    assert_eq!(number(&shop, "select count(*) from coupon_redemptions where returned_at is null").await, 1);
+    shop.post("/orders").json(&body(1, "kofi@example.com")).send().await.expect(201);
+
+    // The trigger says so whoever writes, in one call too.
+    let orders = join_all((0..2).map(|_| guest_order(&shop, "esi@example.com", &product))).await;
+    let mut both = Vec::new();
+    for (n, order) in orders.iter().enumerate() {
+        both.push(redemption(&shop, &format!("FIRST{n}"), "esi@example.com", *order).await);
+    }
+    let redeemed = redeem(&shop, &both).await;
+    assert_eq!(redeemed.iter().filter(|redeemed| **redeemed).count(), 1);
+    let (had, other) = if redeemed[0] { (0, 1) } else { (1, 0) };
+    assert!(give_back(&shop, orders[had]).await);
+    assert_eq!(redeem(&shop, &[both[other]]).await, [true]);
 }

@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use crate::support::{Answer, PAYSTACK_KEY, TestApp};
 
 /// A shop with a paid order.
-struct Paid {
-    shop: TestApp,
-    admin: String,
-    ama: String,
-    order: Value,
-    reference: String,
+pub struct Paid {
+    pub shop: TestApp,
+    pub admin: String,
+    pub ama: String,
+    pub order: Value,
+    pub reference: String,
     /// Minor units.
-    total: i64,
+    pub total: i64,
 }
 
-async fn paid() -> Paid {
+pub async fn paid() -> Paid {
     let shop = TestApp::start().await;
     let admin = shop.staff(Role::Admin).await;
     let product = shop.product(&admin, "A", 1_000, 9).await;
@@ -34,13 +34,13 @@ async fn paid() -> Paid {
 }
 
 impl Paid {
-    async fn control(&self, path: &str, body: &Value) -> Value {
+    pub async fn control(&self, path: &str, body: &Value) -> Value {
         let call = self.shop.post(&format!("//sandbox/paystack/_control/{path}")).token(PAYSTACK_KEY).json(body);
         call.send().await.expect(200)
     }
 
     /// The buyer disputes the payment at the provider. Gives the provider's number.
-    async fn open(&self, more: Value) -> u64 {
+    pub async fn open(&self, more: Value) -> u64 {
         let mut body = json!({"reference": self.reference});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let number = self.control("disputes", &body).await["id"].as_u64().unwrap();
@@ -58,7 +58,7 @@ impl Paid {
         data["disputes"].as_array().unwrap().clone()
     }
 
-    async fn only(&self) -> Value {
+    pub async fn only(&self) -> Value {
         let all = self.list("").await;
         assert_eq!(all.len(), 1, "{all:#?}");
         all[0].clone()
@@ -70,7 +70,14 @@ impl Paid {
     }
 
     /// Delivers a notice about a dispute that the provider's API does not know, and waits until it is worked on.
-    async fn tell(&self, event: &str, number: u64, change: Value) {
+    pub async fn tell(&self, event: &str, number: u64, change: Value) {
+        let data = self.dispute(number, change);
+        self.shop.deliver(&json!({"event": event, "data": data}), PAYSTACK_KEY).await.expect(200);
+        self.shop.wait_for_jobs().await;
+    }
+
+    /// A dispute of the payment, as notices describe it.
+    pub fn dispute(&self, number: u64, change: Value) -> Value {
         let mut data = json!({
             "id": number, "refund_amount": 5_800, "currency": "NGN", "status": "awaiting-merchant-feedback",
             "resolution": null, "domain": "test", "transaction": {"id": 1, "reference": self.reference}, "category": "chargeback",
@@ -78,8 +85,7 @@ impl Paid {
             "updated_at": "2026-11-24T13:46:57.000Z", "messages": [{"sender": "ama@example.com", "body": "no goods"}],
         });
         data.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        self.shop.deliver(&json!({"event": event, "data": data}), PAYSTACK_KEY).await.expect(200);
-        self.shop.wait_for_jobs().await;
+        data
     }
 }
 
@@ -337,6 +343,47 @@ async fn words_about_a_buyer_go_with_him() {
     paid.shop.post("/privacy/erase").token(&paid.ama).json(&erase).send().await.expect(200);
     assert!(crate::privacy::places(&paid.shop, "zipporah").await.is_empty());
     assert_eq!(paid.list("").await.len(), 1);
+    // Nor is anything written about him again, on whichever way.
+    let notes = format!("{path}/notes");
+    let refused = paid.shop.post(&notes).token(&paid.admin).json(&note).send().await;
+    refused.expect_error(409, "CONFLICT");
+    let late = paid.control("disputes", &json!({"reference": paid.reference})).await["id"].clone();
+    paid.shop
+        .wait_for("the dispute of an erased buyer", || async { (paid.list("").await.len() == 2).then_some(()) })
+        .await;
+    let late = paid.list("").await.into_iter().find(|dispute| dispute["number"] == late).unwrap();
+    let answer = json!({"resolution": "declined", "message": "Zipporah has signed for it"});
+    let resolve = format!("/admin/disputes/{}/resolve", late["id"].as_str().unwrap());
+    paid.shop.post(&resolve).token(&paid.admin).json(&answer).send().await.expect(200);
+    paid.shop.wait_for_jobs().await;
+    let kept = "select count(*) from disputes where answer_message is not null";
+    assert_eq!(paid.shop.database.count(kept).await, 0);
+}
+
+/// A note and the erasure of its buyer at the same moment: the note goes with him or is not written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_note_does_not_outlive_its_buyer() {
+    let paid = paid().await;
+    paid.tell("charge.dispute.create", 9, json!({})).await;
+    paid.shop.force_status(&paid.order, "delivered").await;
+    let path = format!("/admin/disputes/{}/notes", paid.only().await["id"].as_str().unwrap());
+    // Whoever erases him holds the order already, and has seen which notes there are.
+    let mut erasing = paid.shop.database.pool.begin().await.unwrap();
+    sqlx::query("select from orders for update").execute(&mut *erasing).await.unwrap();
+    let note = json!({"text": "Zipporah says that it was stolen"});
+    let writing = tokio::spawn(paid.shop.post(&path).token(&paid.admin).json(&note).send());
+    paid.shop
+        .wait_for("the note to wait for the order", || async {
+            let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' \
+                           and datname = current_database()";
+            (paid.shop.database.count(waiting).await == 1).then_some(())
+        })
+        .await;
+    let gone = "update orders set email = 'erased-1@erased.invalid', updated_at = now()";
+    sqlx::query(gone).execute(&mut *erasing).await.unwrap();
+    erasing.commit().await.unwrap();
+    writing.await.unwrap().expect_error(409, "CONFLICT");
+    assert_eq!(paid.shop.database.count("select count(*) from dispute_notes").await, 0);
 }
 
 /// What is due is a time, whatever the provider writes.

@@ -4,9 +4,9 @@ use agape::features::auth::Role;
 use agape::features::events::{self, Position};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use sqlx::Executor;
+use sqlx::{Connection, Executor};
 
-use crate::support::TestApp;
+use crate::support::{TestApp, connect};
 
 const AMA: &str = "ama@example.com";
 
@@ -148,6 +148,57 @@ async fn a_late_commit_is_not_missed() {
     assert_eq!((&events[0]["orderId"], &events[1]["orderId"]), (&first["id"], &second["id"]));
 }
 
+/// A transaction that another database leaves open holds nothing back.
+#[tokio::test]
+async fn other_databases_hold_nothing_back() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 9).await;
+    let mut elsewhere = connect("postgres").await;
+    let mut open = elsewhere.begin().await.unwrap();
+    let (number, oldest): (String, String) =
+        sqlx::query_as("select pg_current_xact_id()::text, pg_snapshot_xmin(pg_current_snapshot())::text")
+            .fetch_one(&mut *open)
+            .await
+            .unwrap();
+    shop.order(&shop.customer(AMA).await, &product, 1).await;
+    wait_for(&shop, &admin, "", 3).await;
+    let still = "select pg_snapshot_xmin(pg_current_snapshot())::text";
+    let now: String = sqlx::query_scalar(still).fetch_one(&shop.database.pool).await.unwrap();
+    let (number, oldest, now) =
+        (number.parse::<i64>().unwrap(), oldest.parse::<i64>().unwrap(), now.parse::<i64>().unwrap());
+    assert!(oldest <= number && now <= number, "it is open all the while");
+    open.rollback().await.unwrap();
+}
+
+/// What commits while a reader's statement runs is neither read by it nor passed over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bound_is_of_what_a_reader_sees() {
+    let shop = TestApp::start().await;
+    let database: String =
+        sqlx::query_scalar("select current_database()::text").fetch_one(&shop.database.pool).await.unwrap();
+    let (mut gate, mut reader, mut early) =
+        (connect(&database).await, connect(&database).await, connect(&database).await);
+    gate.execute("select pg_advisory_lock(7)").await.unwrap();
+    let mut early = early.begin().await.unwrap();
+    let number: String = sqlx::query_scalar("select pg_current_xact_id()::text").fetch_one(&mut *early).await.unwrap();
+    let reading = tokio::spawn(async move {
+        let sql = "with opened as materialized (select pg_advisory_lock(7)), late as materialized (select count(*) from opened)
+                   select (select first_open_txid() from late)::text";
+        sqlx::query_scalar::<_, String>(sql).fetch_one(&mut reader).await.unwrap()
+    });
+    shop.wait_for("the reader to wait", || async {
+        let waiting = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+                       where d.datname = current_database() and l.locktype = 'advisory' and not l.granted and l.objid = 7";
+        (shop.database.count(waiting).await == 1).then_some(())
+    })
+    .await;
+    early.commit().await.unwrap();
+    gate.execute("select pg_advisory_unlock(7)").await.unwrap();
+    let bound = reading.await.unwrap();
+    assert!(bound.parse::<i64>().unwrap() <= number.parse::<i64>().unwrap(), "{bound} passes over {number}");
+}
+
 /// A transaction that had its number before it waited for the order stands behind what it has waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_of_an_order_is_that_of_its_writers() {
@@ -219,9 +270,9 @@ async fn a_reader_goes_on_by_the_indexes() {
     shop.order(&ama, &product, 1).await;
     for sql in [
         "insert into order_events (order_id, type, actor_type, at)
-         select o.id, 'payment_retried', 'customer', now() from orders o, generate_series(1, 20000)",
+         select o.id, 'payment_retried', 'customer', now() from orders o, generate_series(1, 5000)",
         "insert into stock_movements (variant_id, on_hand_delta, reserved_delta, reason, at)
-         select v.id, 1, 0, 'received', now() from variants v, generate_series(1, 20000)",
+         select v.id, 1, 0, 'received', now() from variants v, generate_series(1, 5000)",
         "analyze",
     ] {
         shop.database.pool.execute(sql).await.unwrap();

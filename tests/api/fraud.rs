@@ -253,6 +253,44 @@ async fn payments_at_once_count_each_other() {
     assert_eq!(shop.database.count("select count(*) from orders where on_review").await, 2);
 }
 
+/// Many payments of one buyer start in the same moment, and are paid so: each counts those before it, as if they had come one by one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starts_at_once_count_each_other() {
+    let shop = TestApp::with(|config| {
+        config.fraud.hour_attempts = 4;
+        config.fraud.hour_limits_minor = vec!["NGN 1500000".to_owned().try_into().unwrap()];
+    })
+    .await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 4_000, 20).await;
+    let ama = shop.customer(AMA).await;
+    let mut orders = Vec::new();
+    for _ in 0..8 {
+        orders.push(shop.order(&ama, &product, 1).await);
+    }
+    let pages = join_all(orders.iter().map(|order| shop.initialize(&ama, order))).await;
+    let many = "select count(*) from payment_reviews where rules @> '[{\"rule\": \"attempts\"}]'";
+    assert_eq!(shop.database.count(many).await, 4);
+    let odd = "select count(*) from payment_reviews where rules = '[]'";
+    assert_eq!(shop.database.count(odd).await, 4);
+    let first: Vec<String> = sqlx::query_scalar(
+        "select p.reference from payments p join payment_reviews r on r.payment_id = p.id where rules = '[]'",
+    )
+    .fetch_all(&shop.database.pool)
+    .await
+    .unwrap();
+    let first: Vec<_> =
+        pages.iter().filter(|page| first.iter().any(|reference| page["reference"] == reference.as_str())).collect();
+    assert_eq!(first.len(), 4);
+    // Two of them are below the sum of an hour, and three are not.
+    join_all(first.iter().map(|page| shop.pay(page))).await;
+    let paid = "select count(*) from orders where paid_at is not null";
+    shop.wait_for("the money", || async { (shop.database.count(paid).await == 4).then_some(()) }).await;
+    shop.wait_for_jobs().await;
+    let summed = "select count(*) from payment_reviews where rules @> '[{\"rule\": \"hour_limit\"}]'";
+    assert_eq!(shop.database.count(summed).await, 2);
+}
+
 async fn attempt(shop: &TestApp, token: &str, product: &Product, ip: &str) -> (Value, Value) {
     let order = shop.order(token, product, 1).await;
     let payment = start_from(shop, token, &order, ip).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agape::platform::config::{Config, Limits};
-use agape::platform::rate_limit::{Class, Key, RateLimiter, Verdict};
+use agape::platform::rate_limit::{Class, Key, RateLimiter, Reserved, Verdict};
 use agape::platform::redis::Redis;
 use chrono::{DateTime, Utc};
 
@@ -57,6 +57,13 @@ impl Counted {
         // Else the memory behind it would have answered.
         assert!(self.redis.as_ref().is_none_or(Redis::is_up));
         verdict
+    }
+
+    /// A request that is counted, to be given back.
+    async fn reserve(&self, key: &Key, ms: i64) -> Reserved {
+        let (verdict, reserved) = self.limiter.reserve(Class::Public, key, at(ms)).await;
+        assert!(verdict.allowed && self.redis.as_ref().is_none_or(Redis::is_up));
+        reserved.unwrap()
     }
 
     /// How many of `tries` requests at one moment are allowed.
@@ -188,6 +195,25 @@ async fn a_clock_that_is_set_back_shuts_nobody_out() {
         assert_eq!(limiter.allowed(&ama, 590_000, 5).await, 0);
         // An hour: it starts again.
         assert_eq!(limiter.allowed(&ama, 600_000 - 3_600_000, 5).await, 3);
+    }
+}
+
+/// What is given back was never there, in its minute and in the next one, though the clock that counted it was behind.
+#[tokio::test]
+async fn what_is_given_back_is_free_again() {
+    for store in Store::both() {
+        let (limiter, ama) = (store.limiter(2, "a").await, ip("203.0.113.7"));
+        // Another server is in the next minute by now, and so it counts there.
+        assert_eq!(limiter.allowed(&ama, 60_000, 1).await, 1);
+        let late = limiter.reserve(&ama, 59_999).await;
+        assert_eq!(limiter.allowed(&ama, 60_000, 1).await, 0);
+        limiter.limiter.give_back(late).await;
+        let last = limiter.reserve(&ama, 60_001).await;
+        assert_eq!(limiter.allowed(&ama, 60_002, 1).await, 0);
+        // Given back in the next minute: of the one before, one is left.
+        assert_eq!(limiter.allowed(&ama, 120_000, 1).await, 0);
+        limiter.limiter.give_back(last).await;
+        assert_eq!(limiter.allowed(&ama, 120_000, 2).await, 1);
     }
 }
 

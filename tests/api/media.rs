@@ -34,7 +34,7 @@ pub async fn fetch(shop: &TestApp, url: &str) -> (u16, String, Vec<u8>) {
     (status, kind, answer.bytes().await.unwrap().to_vec())
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();

@@ -16,7 +16,7 @@ use crate::support::{Answer, TestApp};
 const KEY: &str = "123456789012345";
 const SECRET: &str = "secret-of-tests";
 
-async fn start() -> (TestApp, Fake, String) {
+pub async fn start() -> (TestApp, Fake, String) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let fake = Fake::new(FakeConfig::new("shop", KEY, SECRET.into(), &url));

@@ -296,3 +296,21 @@ async fn a_deleted_picture_is_gone_on_every_server() {
     let late = one.another(|_| {}).await;
     assert_eq!(status(&late).await, 404);
 }
+
+/// A job of a newer version waits for a server that knows it, and has all its tries then.
+#[tokio::test]
+async fn a_job_that_nobody_knows_keeps_its_tries() {
+    let shop = TestApp::start().await;
+    for kind in ["job_of_a_newer_version", "count_popularity"] {
+        let sql = "select enqueue_job($1, '{}')";
+        sqlx::query(sql).bind(kind).execute(&shop.database.pool).await.unwrap();
+    }
+    // It came first, so it would have been taken first.
+    shop.wait_for("the job behind it", || async {
+        let open = "select count(*) from river_job where kind = 'count_popularity' and state <> 'completed'";
+        (shop.database.count(open).await == 0).then_some(())
+    })
+    .await;
+    let job = "select state::text || ' ' || attempt::text from river_job where kind = 'job_of_a_newer_version'";
+    assert_eq!(shop.database.text(job).await.unwrap(), "available 0");
+}

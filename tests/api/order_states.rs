@@ -196,6 +196,7 @@ async fn late_money_does_not_revive_what_was_given_back() {
     shop.pay(&second).await;
     shop.wait_for_status(&ama, &order, "paid").await;
     cancel(&shop, &ama, &order).await.expect(200);
+    shop.pay_in_silence(&first).await;
     shop.deliver(&charge_success(reference, minor(&order["total"]), 77), PAYSTACK_KEY).await.expect(200);
     shop.wait_for_jobs().await;
     let flag = shop.database.text("select flag_reason from payments where flag_reason is not null").await;

@@ -11,7 +11,7 @@ use crate::concurrency::assert_ledger;
 use crate::support::{Answer, PASSWORD, Product, TestApp, address};
 
 /// A shop that takes transfers in naira, and payment on delivery of what is sent by the standard way.
-async fn shop() -> TestApp {
+pub async fn shop() -> TestApp {
     let shop = TestApp::with(|config| {
         config.payments.transfer_accounts = vec!["NGN; First Bank; AGAPE LOOKS LTD; 0123456789".parse().unwrap()];
         config.payments.pay_on_delivery = true;
@@ -21,19 +21,19 @@ async fn shop() -> TestApp {
     shop
 }
 
-fn id(order: &Value) -> &str {
+pub fn id(order: &Value) -> &str {
     order["id"].as_str().unwrap()
 }
 
-async fn record(shop: &TestApp, token: &str, order: &Value, money: &Value) -> Answer {
+pub async fn record(shop: &TestApp, token: &str, order: &Value, money: &Value) -> Answer {
     shop.post(&format!("/admin/orders/{}/payments", id(order))).token(token).json(money).send().await
 }
 
-async fn placed(shop: &TestApp, token: &str, product: &Product, method: &str) -> Value {
+pub async fn placed(shop: &TestApp, token: &str, product: &Product, method: &str) -> Value {
     shop.order_paid_by(token, product, method).await.expect(201)["order"].clone()
 }
 
-async fn seen(shop: &TestApp, staff: &str, order: &Value) -> Value {
+pub async fn seen(shop: &TestApp, staff: &str, order: &Value) -> Value {
     shop.get(&format!("/admin/orders/{}", id(order))).token(staff).send().await.expect(200)["order"].clone()
 }
 
@@ -63,6 +63,17 @@ async fn a_transfer_by_hand_pays_an_order() {
     assert_eq!((&started["reference"], &started["amount"]), (&order["orderNumber"], &order["total"]));
     assert_eq!(started["accounts"][0]["bank"], "First Bank");
     assert_eq!(shop.database.count("select count(*) from payments").await, 0);
+    // With a key, the accounts are told again, until the money is here.
+    let repeat = async || {
+        let call = shop.post("/payments/initialize").token(&ama).header("idempotency-key", "k");
+        call.json(&json!({"orderId": order["id"]})).send().await
+    };
+    let keyed = async || {
+        let answer = repeat().await;
+        (answer.header("idempotency-replayed"), answer.expect(200))
+    };
+    assert_eq!(keyed().await, (None, started.clone()));
+    assert_eq!(keyed().await, (Some("true".into()), started));
     shop.wait_for_jobs().await;
     let mail = shop.database.text("select body_text from emails where kind = 'order_confirmation'").await.unwrap();
     assert!(mail.contains("0123456789") && mail.contains(order["orderNumber"].as_str().unwrap()), "{mail}");
@@ -81,6 +92,7 @@ async fn a_transfer_by_hand_pays_an_order() {
     assert!(receipt.contains("Bank transfer"), "{receipt}");
     let mine = shop.get(&format!("/orders/{}", id(&order))).token(&ama).send().await.expect(200);
     assert_eq!(mine["order"]["transfer"], Value::Null, "nothing is to be transferred any more");
+    repeat().await.expect_error(409, "CONFLICT");
     shop.set_status(&admin, &order, "shipped").await.expect(200);
     assert_ledger(&shop).await;
 }
@@ -124,14 +136,18 @@ async fn a_transfer_is_recorded_once() {
         minor(&order["total"])
     );
 
-    // With a key, the first answer comes again, to whoever of the staff asks.
+    // With a key, the first answer comes again, to whom it was given.
     let other = placed(&shop, &ama, &product, "manual_transfer").await;
     let third = json!({"amount": 1, "reference": "FT-3"});
     let path = format!("/admin/orders/{}/payments", id(&other));
     let keyed = |token: &str, body: &Value| shop.post(&path).token(token).header("idempotency-key", "k").json(body);
-    let (first, again) = (keyed(&admin, &third).send().await, keyed(&finance, &third).send().await);
+    let (first, again) = (keyed(&admin, &third).send().await, keyed(&admin, &third).send().await);
     assert_eq!((first.status, &first.text), (201, &again.text));
     assert_eq!(again.header("idempotency-replayed").as_deref(), Some("true"));
+    // Another's key is another one, and the money the same.
+    let others = keyed(&finance, &third).send().await;
+    assert_eq!((others.status, others.header("idempotency-replayed")), (201, None));
+    assert_eq!(shop.database.count("select count(*) from payments where received_reference = 'FT-3'").await, 1);
     keyed(&admin, &json!({"amount": 2, "reference": "FT-3"})).send().await.expect_error(422, "VALIDATION_ERROR");
     assert_ledger(&shop).await;
 }

@@ -374,6 +374,61 @@ async fn an_order_under_way_keeps_its_buyer() {
     assert_ledger(&shop).await;
 }
 
+/// A part of the money went back: who has his goods may go, and so may who gets none any more; not before, and not while money is on
+/// its way.
+#[tokio::test]
+async fn a_partly_refunded_order_that_is_over_keeps_nobody() {
+    for ends_by in ["arrival", "shelf"] {
+        let shop = TestApp::start().await;
+        let admin = shop.staff(Role::Admin).await;
+        let product = shop.product(&admin, "A", 1_000, 9).await;
+        let ama = shop.customer(AMA).await;
+        let order = shop.paid_order(&ama, &product, 2).await;
+        let refund = async |body: Value| {
+            let path = format!("/admin/orders/{}/refunds", order["id"].as_str().unwrap());
+            shop.post(&path).token(&admin).json(&body).send().await.expect(201)["refund"].clone()
+        };
+        let item = &order["items"][0]["id"];
+        if ends_by == "arrival" {
+            for status in ["shipped", "delivered"] {
+                // It is refunded in part while it is on its way, and once more when it has arrived.
+                if status == "delivered" {
+                    refund(json!({"amount": 10})).await;
+                    shop.wait_for_status(&ama, &order, "partially_refunded").await;
+                    shop.wait_for_jobs().await;
+                    erase(&shop, &ama).await.expect_error(409, "CONFLICT");
+                }
+                shop.set_status(&admin, &order, status).await.expect(200);
+            }
+        } else {
+            refund(json!({"items": [{"orderItemId": item, "quantity": 1}], "restock": true})).await;
+            shop.wait_for_status(&ama, &order, "partially_refunded").await;
+            shop.wait_for_jobs().await;
+            erase(&shop, &ama).await.expect_error(409, "CONFLICT");
+        }
+        shop.sandbox_faults(&json!({"refunds": "held"})).await;
+        let last = match ends_by {
+            "arrival" => json!({"amount": 5}),
+            // Carriage is not given back.
+            _ => json!({"items": [{"orderItemId": item, "quantity": 1}], "restock": true, "amount": 7}),
+        };
+        refund(last).await;
+        shop.wait_for_jobs().await;
+        erase(&shop, &ama).await.expect_error(409, "CONFLICT");
+        shop.sandbox_faults(&json!({})).await;
+        shop.wait_for_status(&ama, &order, "partially_refunded").await;
+        let open = "select count(*) from refunds where status <> 'processed'";
+        shop.wait_for("the money", || async { (shop.database.count(open).await == 0).then_some(()) }).await;
+        shop.wait_for_jobs().await;
+        erase(&shop, &ama).await.expect(200);
+        assert_eq!(
+            shop.database.count("select count(*) from orders where email like 'erased-%'").await,
+            1,
+            "{ends_by}"
+        );
+    }
+}
+
 /// An unpaid order is given up with its buyer, and its stock is free at once.
 #[tokio::test]
 async fn an_unpaid_order_is_given_up_with_its_buyer() {

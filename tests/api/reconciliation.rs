@@ -8,9 +8,11 @@ use agape::platform::jobs::Job;
 use agape::platform::money::Amount;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
+use paystack::CreateRefund;
 use serde_json::{Value, json};
 
 use crate::concurrency::assert_ledger;
+use crate::refunds::{assert_money, control};
 use crate::support::{Answer, FakePaystack, PAYSTACK_KEY, Product, TestApp, listed};
 
 const RUN: &str = "select id::text from reconciliations order by created_at desc limit 1";
@@ -26,7 +28,7 @@ async fn start(shop: &TestApp, staff: &str, body: &Value) -> Answer {
 }
 
 /// Has the last hours compared, and waits for the end.
-async fn reconcile(shop: &TestApp, staff: &str) -> Value {
+pub async fn reconcile(shop: &TestApp, staff: &str) -> Value {
     let run = start(shop, staff, &around(shop)).await.expect(202)["reconciliation"].clone();
     assert_eq!((&run["status"], &run["step"]), (&json!("running"), &json!("read")));
     ended(shop, staff, run["id"].as_str().unwrap()).await
@@ -41,7 +43,7 @@ async fn ended(shop: &TestApp, staff: &str, id: &str) -> Value {
     .await
 }
 
-async fn findings(shop: &TestApp, staff: &str, query: &str) -> Vec<Value> {
+pub async fn findings(shop: &TestApp, staff: &str, query: &str) -> Vec<Value> {
     let path = format!("/admin/reconciliation-findings?{query}");
     let data = shop.get(&path).token(staff).send().await.expect(200);
     data["findings"].as_array().unwrap().clone()
@@ -224,6 +226,235 @@ async fn every_difference_is_found_and_a_missed_success_is_mended() {
         let answer = shop.get(&format!("/admin/reconciliation-findings?{query}")).token(&admin).send().await;
         assert_eq!(answer.expect_error(400, "VALIDATION_ERROR"), [field]);
     }
+}
+
+/// Gives money back in the provider's dashboard, and nobody is told.
+pub async fn give_back_in_silence(shop: &TestApp, reference: &str, amount: i64) {
+    shop.sandbox_faults(&json!({"webhook": "none", "refunds": "held"})).await;
+    let request = CreateRefund {
+        transaction: reference.to_owned(),
+        amount,
+        currency: "NGN".into(),
+        customer_note: None,
+        merchant_note: None,
+    };
+    let refund = shop.app.paystack.create_refund(&request).await.unwrap();
+    control(shop, "refund", &json!({"id": refund.id, "status": "processed"})).await;
+}
+
+async fn reference_of(shop: &TestApp, order: &Value) -> String {
+    let sql = "select reference from payments where order_id::text = $1";
+    sqlx::query_scalar(sql).bind(order["id"].as_str().unwrap()).fetch_one(&shop.database.pool).await.unwrap()
+}
+
+/// Refunds that nobody told of are taken in, and orders follow; what only one side has is found with both sums, and stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refunds_are_compared_too() {
+    let shop = TestApp::start().await;
+    shop.app.clock.advance(TimeDelta::hours(1));
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 50).await;
+    let ama = shop.customer("ama@example.com").await;
+    let mut paid = Vec::new();
+    for _ in 0..4 {
+        let order = shop.paid_order(&ama, &product, 1).await;
+        let reference = reference_of(&shop, &order).await;
+        paid.push((order, reference));
+    }
+    let [part, whole, same, ours] = &paid[..] else { unreachable!() };
+    // One refund that both know, sent and done, before the silence.
+    let path = format!("/admin/orders/{}/refunds", same.0["id"].as_str().unwrap());
+    shop.post(&path).token(&admin).json(&json!({"amount": 100})).send().await.expect(201);
+    shop.wait_for_status(&ama, &same.0, "partially_refunded").await;
+    shop.wait_for_jobs().await;
+    give_back_in_silence(&shop, &part.1, 20_000).await;
+    give_back_in_silence(&shop, &part.1, 5_000).await;
+    give_back_in_silence(&shop, &whole.1, minor(&whole.0["total"])).await;
+    sqlx::query(
+        "insert into refunds (id, payment_id, amount_minor, status, origin, provider_refund_id, processed_at, created_at, updated_at)
+         select gen_random_uuid(), id, 700, 'processed', 'provider', 1, now(), now(), now() from payments where reference = $1",
+    )
+    .bind(&ours.1)
+    .execute(&shop.database.pool)
+    .await
+    .unwrap();
+
+    let run = reconcile(&shop, &admin).await;
+    assert_eq!((&run["status"], &run["failure"]), (&json!("completed"), &Value::Null), "{run:#}");
+    let found = findings(&shop, &admin, "").await;
+    let expected = [("REFUND_MISMATCH", "mended"), ("REFUND_MISMATCH", "mended"), ("REFUND_MISMATCH", "open")];
+    assert_eq!(kinds(&found), expected.map(|(kind, status)| (kind.to_owned(), status.to_owned())), "{found:#?}");
+    let of = |reference: &str| found.iter().find(|found| found["reference"] == reference).unwrap();
+    let sums = |found: &Value| (minor(&found["theirs"]["amount"]), minor(&found["ours"]["amount"]));
+    assert_eq!(sums(of(&part.1)), (25_000, 0));
+    assert_eq!(sums(of(&whole.1)), (minor(&whole.0["total"]), 0));
+    assert_eq!(sums(of(&ours.1)), (0, 700));
+    assert_eq!(of(&part.1)["note"], "The refunds are as the provider says.");
+    for ((order, _), status) in [(part, "partially_refunded"), (whole, "refunded"), (same, "partially_refunded")] {
+        shop.wait_for_status(&ama, order, status).await;
+    }
+    let known = "select count(*) from refunds where origin = 'provider' and status = 'processed'";
+    assert_eq!(shop.database.count(known).await, 4);
+    assert_eq!(shop.mails("reconciliation").await, ["Reconciliation: 3 findings, 1 open"]);
+    assert_eq!(shop.database.count("select count(*) from reconciliation_refunds").await, 0);
+
+    // The next one meets what is left, and nothing more.
+    let again = reconcile(&shop, &admin).await;
+    let query = format!("reconciliation={}&kind=REFUND_MISMATCH", again["id"].as_str().unwrap());
+    let left = findings(&shop, &admin, &query).await;
+    assert_eq!((left.len(), &left[0]["reference"], &left[0]["status"]), (1, &json!(ours.1), &json!("open")));
+    assert_money(&shop).await;
+}
+
+/// Refunds are told apart by their numbers: as much on both sides proves nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equal_sums_of_other_refunds_are_a_difference() {
+    let shop = TestApp::start().await;
+    shop.app.clock.advance(TimeDelta::hours(1));
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 50).await;
+    let ama = shop.customer("ama@example.com").await;
+    shop.paid_order(&ama, &product, 1).await;
+    shop.wait_for_jobs().await;
+    let reference = shop.database.text("select reference from payments").await.unwrap();
+    give_back_in_silence(&shop, &reference, 700).await;
+    sqlx::query(
+        "insert into refunds (id, payment_id, amount_minor, status, origin, provider_refund_id, processed_at, created_at, updated_at)
+         select gen_random_uuid(), id, 700, 'processed', 'provider', 1, now(), now(), now() from payments",
+    )
+    .execute(&shop.database.pool)
+    .await
+    .unwrap();
+    reconcile(&shop, &admin).await;
+    let found = findings(&shop, &admin, "").await;
+    assert_eq!(kinds(&found), [("REFUND_MISMATCH".to_owned(), "open".to_owned())], "{found:#?}");
+    // What the provider has is here now; what it has not stays for the staff.
+    assert_eq!(shop.database.count("select refunded_minor from payments").await, 1_400);
+    let sent = "select count(*) from refunds where origin = 'provider' and sent_at is not null";
+    assert_eq!(shop.database.count(sent).await, 1);
+    assert_money(&shop).await;
+}
+
+/// A refund of a payment from before the time that is compared is taken in as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refunds_of_older_payments_are_taken_in() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 50).await;
+    let ama = shop.customer("ama@example.com").await;
+    shop.paid_order(&ama, &product, 1).await;
+    shop.wait_for_jobs().await;
+    let reference = shop.database.text("select reference from payments").await.unwrap();
+    let from = shop.app.clock.now();
+    give_back_in_silence(&shop, &reference, 20_000).await;
+    shop.app.clock.advance(TimeDelta::hours(1));
+    let admin = shop.login("admin@agape.example").await;
+    let until = shop.app.clock.now();
+    let run = start(&shop, &admin, &json!({"from": from, "until": until})).await.expect(202)["reconciliation"].clone();
+    let run = ended(&shop, &admin, run["id"].as_str().unwrap()).await;
+    assert_eq!((&run["status"], &run["sums"]), (&json!("completed"), &json!([])), "no transaction is of this time");
+    let found = findings(&shop, &admin, "").await;
+    assert_eq!(kinds(&found), [("REFUND_MISMATCH".to_owned(), "mended".to_owned())], "{found:#?}");
+    assert_eq!(
+        (&found[0]["reference"], minor(&found[0]["theirs"]["amount"]), minor(&found[0]["ours"]["amount"])),
+        (&json!(reference), 20_000, 0)
+    );
+    assert_eq!(shop.database.text("select status from orders").await.as_deref(), Some("partially_refunded"));
+    assert_money(&shop).await;
+}
+
+/// What went back of money that was not heard of is heard of with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_is_mended_comes_with_its_refunds() {
+    let shop = TestApp::start().await;
+    shop.app.clock.advance(TimeDelta::hours(1));
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 50).await;
+    let ama = shop.customer("ama@example.com").await;
+    shop.sandbox_faults(&json!({"webhook": "none"})).await;
+    let reference = pay_in_silence(&shop, &ama, &product).await;
+    give_back_in_silence(&shop, &reference, 5_000).await;
+    reconcile(&shop, &admin).await;
+    let found = findings(&shop, &admin, "").await;
+    assert_eq!(kinds(&found), [("STATUS_MISMATCH".to_owned(), "mended".to_owned())], "{found:#?}");
+    assert_eq!(shop.database.count("select refunded_minor from payments").await, 5_000);
+    assert_eq!(shop.database.text("select status from orders").await.as_deref(), Some("partially_refunded"));
+    assert_money(&shop).await;
+}
+
+/// A list of refunds that was not read to its end, as by an older server, tells nothing; and what only the list lacks is no finding once
+/// the provider shows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_list_of_refunds_lacks_may_be_no_difference() {
+    let shop = TestApp::start().await;
+    shop.app.clock.advance(TimeDelta::hours(1));
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 50).await;
+    let ama = shop.customer("ama@example.com").await;
+    let order = shop.paid_order(&ama, &product, 1).await;
+    let path = format!("/admin/orders/{}/refunds", order["id"].as_str().unwrap());
+    shop.post(&path).token(&admin).json(&json!({"amount": 100})).send().await.expect(201);
+    shop.wait_for_status(&ama, &order, "partially_refunded").await;
+    shop.wait_for_jobs().await;
+    for is_read in [false, true] {
+        let id = ReconciliationId::new();
+        // It is about to compare a list that has no refund.
+        sqlx::query(
+            "with run as (
+               insert into reconciliations (id, from_at, until_at, status, step, refunds_read, created_at)
+               values ($1, $2 - interval '3 hours', $2, 'running', 'compare', $3, $2 + interval '10 minutes') returning id)
+             insert into reconciliation_items (reconciliation_id, transaction_id, reference, status, domain, currency, amount_minor)
+             select run.id, p.provider_transaction_id, p.reference, 'success', 'test', p.currency, p.paid_minor
+             from run, payments p",
+        )
+        .bind(id.0)
+        .bind(shop.app.clock.now())
+        .bind(is_read)
+        .execute(&shop.database.pool)
+        .await
+        .unwrap();
+        Reconcile { reconciliation: id }.run(&shop.app).await.unwrap();
+        let run = ended(&shop, &admin, &id.to_string()).await;
+        assert_eq!((&run["status"], &run["findings"]), (&json!("completed"), &json!([])), "{run:#}");
+        assert_eq!(findings(&shop, &admin, "").await, Vec::<Value>::new(), "{is_read}");
+    }
+}
+
+/// The list of refunds is read in pages; a run that is cut off goes on with the one that it has not read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refunds_are_read_page_by_page() {
+    let shop = TestApp::with(|config| config.payments.breaker_failures = 0).await;
+    shop.app.clock.advance(TimeDelta::hours(1));
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 50).await;
+    let ama = shop.customer("ama@example.com").await;
+    let order = shop.paid_order(&ama, &product, 1).await;
+    shop.wait_for_jobs().await;
+    // Behind a page of others, of one kobo each.
+    give_back_in_silence(&shop, &reference_of(&shop, &order).await, 130).await;
+    shop.pay(&begin_elsewhere(&shop, "elsewhere").await).await;
+    for _ in 0..101 {
+        give_back_in_silence(&shop, "elsewhere", 1).await;
+    }
+    // The first page of refunds is not given at first.
+    let away = json!({"webhook": "none", "fail_next": {"status": 503, "count": 3}, "calls": "GET /refund"});
+    shop.sandbox_faults(&away).await;
+    let run = start(&shop, &admin, &around(&shop)).await.expect(202)["reconciliation"].clone();
+    // The next try is timed by the shop's clock, which is ahead of the queue's.
+    shop.wait_for("the run to be cut off", || async {
+        let due = "with due as (update river_job set scheduled_at = now()
+                                where kind = 'reconcile' and state = 'scheduled' returning 1)
+                   select count(*) from due";
+        (shop.database.count(due).await > 0).then_some(())
+    })
+    .await;
+    let run = ended(&shop, &admin, run["id"].as_str().unwrap()).await;
+    assert_eq!(run["status"], "completed", "{run:#}");
+    assert_eq!(shop.database.count("select refund_pages::bigint from reconciliations").await, 2);
+    let found = findings(&shop, &admin, "kind=REFUND_MISMATCH").await;
+    assert_eq!((found.len(), minor(&found[0]["theirs"]["amount"]), &found[0]["status"]), (1, 130, &json!("mended")));
+    assert_eq!(shop.database.count("select refunded_minor from payments").await, 130);
+    assert_money(&shop).await;
 }
 
 /// A shop whose provider is the fake.

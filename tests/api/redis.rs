@@ -7,6 +7,7 @@ use agape::features::auth::Role;
 use agape::platform::cache::{Found, SharedCache};
 use agape::platform::config::Config;
 use agape::platform::ids::ProductId;
+use agape::platform::rate_limit::{Class, Key};
 use agape::platform::redis::Redis;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -105,6 +106,34 @@ async fn servers_share_their_limits() {
     for shop in [&one, &other] {
         look(shop).await.expect_error(429, "RATE_LIMIT_EXCEEDED");
     }
+}
+
+/// What memory has counted while Redis was away is given back there, and not to what Redis has counted since.
+#[tokio::test]
+async fn what_is_given_back_goes_where_it_was_counted() {
+    let mut redis = TestRedis::start();
+    let shop = TestApp::with(|config| {
+        with(&redis)(config);
+        config.limits.auth_per_minute = 2;
+    })
+    .await;
+    let (limiter, kofi, now) = (&shop.app.rate_limiter, Key::account("kofi@example.com"), shop.app.clock.now());
+    is_up(&shop, true).await;
+    redis.stop();
+    let (_, in_memory) = limiter.reserve(Class::Auth, &kofi, now).await;
+    redis.start_again();
+    is_up(&shop, true).await;
+    let (verdict, in_redis) = limiter.reserve(Class::Auth, &kofi, now).await;
+    assert_eq!(verdict.remaining, 1, "Redis is empty");
+    limiter.give_back(in_memory.unwrap()).await;
+    assert_eq!(limiter.check(Class::Auth, &kofi, now).await.remaining, 0);
+    assert!(!limiter.check(Class::Auth, &kofi, now).await.allowed);
+    limiter.give_back(in_redis.unwrap()).await;
+    assert!(limiter.check(Class::Auth, &kofi, now).await.allowed);
+    assert!(shop.app.redis.as_ref().is_some_and(Redis::is_up));
+    // Memory has none.
+    redis.stop();
+    assert_eq!(limiter.check(Class::Auth, &kofi, now).await.remaining, 1);
 }
 
 /// Redis stops, starts, stands still and goes on while everybody shops: no answer is an error, and nobody waits long.

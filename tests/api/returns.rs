@@ -37,6 +37,20 @@ impl Desk {
         self.shop.post(&path).token(&self.ama).json(body).send().await
     }
 
+    /// Asks for one unit and withdraws that, as the return of this place.
+    async fn withdraw(&self, order: &Value, place: usize) {
+        let asked = self.ask(order, &wish(order, 1)).await.expect(201)["order"]["returns"][place].clone();
+        let (order, back) = (order["id"].as_str().unwrap(), asked["id"].as_str().unwrap());
+        let path = format!("/orders/{order}/returns/{back}/cancel");
+        self.shop.post(&path).token(&self.ama).send().await.expect(200);
+    }
+
+    /// Once the clock was moved.
+    async fn sign_in(&mut self) {
+        self.ama = self.shop.login("ama@example.com").await;
+        self.admin = self.shop.login("admin@agape.example").await;
+    }
+
     async fn decide(&self, order: &Value, back: &Value, body: &Value) -> Answer {
         let (order, back) = (order["id"].as_str().unwrap(), back["id"].as_str().unwrap());
         let path = format!("/admin/orders/{order}/returns/{back}");
@@ -145,6 +159,35 @@ async fn a_return_is_refused_or_withdrawn() {
     assert_ledger(&desk.shop).await;
 }
 
+/// Whoever asks and withdraws again and again fills nobody's mailbox: staff get one mail of an order a day, and after five withdrawn
+/// returns he asks no more. The staff still may.
+#[tokio::test]
+async fn asking_and_withdrawing_ends() {
+    let mut desk = desk().await;
+    let (order, other) = (desk.arrived().await, desk.arrived().await);
+    // In the first hours of a day, so that no border is met by chance.
+    let elapsed = desk.shop.app.clock.now().timestamp_millis().rem_euclid(86_400_000);
+    desk.shop.app.clock.advance(TimeDelta::milliseconds(86_400_000 - elapsed) + TimeDelta::hours(1));
+    desk.sign_in().await;
+    for n in 0..4 {
+        desk.withdraw(&order, n).await;
+    }
+    assert_eq!(desk.shop.mails("return_requested").await.len(), 1);
+    desk.withdraw(&other, 0).await;
+    assert_eq!(desk.shop.mails("return_requested").await.len(), 2);
+    desk.shop.app.clock.advance(TimeDelta::days(1));
+    desk.sign_in().await;
+    desk.withdraw(&order, 4).await;
+    assert_eq!(desk.shop.mails("return_requested").await.len(), 3);
+    let refused = desk.ask(&order, &wish(&order, 1)).await;
+    refused.expect_error(409, "CONFLICT");
+    assert!(refused.body["message"].as_str().unwrap().contains("5 returns"), "{}", refused.text);
+    desk.withdraw(&other, 1).await;
+    let path = format!("/admin/orders/{}/returns", order["id"].as_str().unwrap());
+    desk.shop.post(&path).token(&desk.admin).json(&wish(&order, 1)).send().await.expect(201);
+    assert_ledger(&desk.shop).await;
+}
+
 /// The same units asked back many times at once are asked back once, and received once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn units_come_back_once() {
@@ -246,4 +289,87 @@ async fn the_staff_notes_a_guests_return() {
     let track = json!({"orderNumber": order["orderNumber"], "email": "kofi@example.com"});
     let seen = desk.shop.post("/orders/track").json(&track).send().await.expect(200)["order"].clone();
     assert_eq!((&seen["status"], &seen["returns"][0]["items"][0]["quantity"]), (&json!("return_requested"), &json!(1)));
+}
+
+/// A repeated key gives the first answer to the buyer, and to nobody else who has the same key and wish.
+#[tokio::test]
+async fn a_repeated_key_gives_its_answer_to_the_buyer_only() {
+    let desk = desk().await;
+    let order = desk.arrived().await;
+    let path = format!("/orders/{}/returns", order["id"].as_str().unwrap());
+    let ask = |token: &str| desk.shop.post(&path).token(token).header("idempotency-key", "k").json(&wish(&order, 1));
+    let first = ask(&desk.ama).send().await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let kofi = desk.shop.customer("kofi@example.com").await;
+    ask(&kofi).send().await.expect_error(404, "NOT_FOUND");
+    let again = ask(&desk.ama).send().await;
+    assert_eq!((again.status, &again.text), (201, &first.text));
+    assert_eq!(again.header("idempotency-replayed").as_deref(), Some("true"));
+}
+
+/// Staff find what is to be decided, in pages and with cursors; those who keep orders are told by mail once a buyer asks, and not of what
+/// they have noted themselves.
+#[tokio::test]
+async fn staff_find_returns_and_are_told_of_new_ones() {
+    let desk = desk().await;
+    let fulfilment = desk.shop.staff(Role::Fulfilment).await;
+    desk.shop.staff(Role::Finance).await;
+    let list =
+        async |token: &str, query: &str| desk.shop.get(&format!("/admin/returns?{query}")).token(token).send().await;
+    let orders_of = |data: &Value| -> Vec<Value> {
+        data["returns"].as_array().unwrap().iter().map(|back| back["orderId"].clone()).collect()
+    };
+    let (first, second, third) = (desk.arrived().await, desk.arrived().await, desk.arrived().await);
+    assert_eq!(orders_of(&list(&fulfilment, "").await.expect(200)), [Value::Null; 0]);
+    desk.ask(&first, &wish(&first, 1)).await.expect(201);
+    let asked = desk.ask(&second, &wish(&second, 2)).await.expect(201)["order"].clone();
+    let path = format!("/admin/orders/{}/returns", third["id"].as_str().unwrap());
+    desk.shop.post(&path).token(&desk.admin).json(&wish(&third, 1)).send().await.expect(201);
+    let approve = json!({"version": 1, "status": "approved"});
+    desk.decide(&second, &asked["returns"][0], &approve).await.expect(200);
+
+    let all = list(&fulfilment, "").await;
+    assert_eq!(all.body["pagination"]["total"], 3);
+    let all = all.expect(200);
+    assert_eq!(orders_of(&all), [&third, &second, &first].map(|order| order["id"].clone()));
+    let newest = &all["returns"][0];
+    assert_eq!((&newest["orderNumber"], &newest["requestedBy"]), (&third["orderNumber"], &json!("staff")));
+    assert_eq!((&newest["status"], &newest["items"][0]["quantity"]), (&json!("requested"), &json!(1)));
+    let requested = list(&fulfilment, "status=requested").await.expect(200);
+    assert_eq!(orders_of(&requested), [&third, &first].map(|order| order["id"].clone()));
+    let open = list(&fulfilment, "status=requested,approved&limit=2").await;
+    let cursor = open.body["pagination"]["nextCursor"].as_str().unwrap().to_owned();
+    assert_eq!(orders_of(&open.expect(200)), [&third, &second].map(|order| order["id"].clone()));
+    let rest = list(&fulfilment, &format!("status=requested,approved&cursor={cursor}")).await;
+    assert_eq!(rest.body["pagination"]["nextCursor"], Value::Null);
+    assert_eq!(orders_of(&rest.expect(200)), [first["id"].clone()]);
+    assert_eq!(orders_of(&list(&fulfilment, "status=received").await.expect(200)), [Value::Null; 0]);
+    assert_eq!(list(&fulfilment, "status=lost").await.expect_error(400, "VALIDATION_ERROR"), ["status"]);
+    list(&desk.ama, "").await.expect_error(403, "AUTHORIZATION_ERROR");
+
+    let mut subjects = desk.shop.mails("return_requested").await;
+    subjects.sort_unstable();
+    let subject = |order: &Value| format!("A return waits for you: {}", order["orderNumber"].as_str().unwrap());
+    let mut told = vec![subject(&first), subject(&first), subject(&second), subject(&second)];
+    told.sort_unstable();
+    assert_eq!(subjects, told, "to two, of two");
+    let to =
+        "select string_agg(distinct recipient, ' ' order by recipient) from emails where kind = 'return_requested'";
+    assert_eq!(desk.shop.database.text(to).await.as_deref(), Some("admin@agape.example fulfilment@agape.example"));
+}
+
+/// A shop may name who is told.
+#[tokio::test]
+async fn a_shop_names_who_is_told_of_returns() {
+    let shop = TestApp::with(|config| config.orders.return_emails = vec!["back@shop.example".parse().unwrap()]).await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 20).await;
+    let ama = shop.customer("ama@example.com").await;
+    let desk = Desk { shop, admin, ama, product };
+    let order = desk.arrived().await;
+    desk.ask(&order, &wish(&order, 1)).await.expect(201);
+    assert_eq!(desk.shop.mails("return_requested").await.len(), 1);
+    let mail = "select recipient || ' ' || body_text from emails where kind = 'return_requested'";
+    let mail = desk.shop.database.text(mail).await.unwrap();
+    assert!(mail.starts_with("back@shop.example") && mail.contains("1 × Kente A: damaged"), "{mail}");
 }

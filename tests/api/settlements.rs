@@ -87,7 +87,8 @@ pub fn transaction(reference: &str, amount: i64, status: &str) -> paystack::Tran
 async fn open(shop: &TestApp, user: UserId, product: &Product) -> Open {
     let id = order(&shop.app, user, &[(product.variant.parse().unwrap(), 2)]).await.unwrap();
     let payer = Payer { user: Some(user), ..Payer::default() };
-    let Started::Page(payment) = start_payment::start(&shop.app, id, payer).await.unwrap() else { panic!("no page") };
+    let answer = start_payment::start(&shop.app, id, payer).await.unwrap();
+    let Started::Page(payment) = answer.started else { panic!("no page") };
     assert_eq!(payment.status, PaymentStatus::Open);
     Open { id, user, reference: payment.reference, amount: payment.amount_minor }
 }
@@ -100,6 +101,11 @@ fn number(open: &Open) -> i64 {
 /// Lets it happen. What is refused is refused; the end is looked at later.
 fn happen(shop: &TestApp, event: Event, open: Open) -> BoxFuture<'static, ()> {
     let app = shop.app.clone();
+    // What the provider tells it also answers when it is asked, as it is of a payment that was refused before.
+    let pay = shop
+        .post("//sandbox/paystack/_control/payment")
+        .token(PAYSTACK_KEY)
+        .json(&json!({"reference": open.reference, "action": "pay", "webhook": "none"}));
     let deliver = {
         // A transaction has one number, by which a second delivery is known.
         let body = charge_success(&open.reference, open.amount, number(&open));
@@ -112,7 +118,10 @@ fn happen(shop: &TestApp, event: Event, open: Open) -> BoxFuture<'static, ()> {
             Event::Callback => {
                 settle::settle(&app, &transaction(&open.reference, open.amount, "success")).await.unwrap();
             }
-            Event::Webhook => drop(deliver.send().await.expect(200)),
+            Event::Webhook => {
+                pay.send().await.expect(200);
+                deliver.send().await.expect(200);
+            }
             Event::Refusal => {
                 settle::settle(&app, &transaction(&open.reference, open.amount, "failed")).await.unwrap();
             }

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::concurrency::assert_ledger;
+use crate::reconciliation::give_back_in_silence;
 use crate::support::{Product, TestApp};
 
 /// A shop whose clock does nothing by itself, with a product and a customer.
@@ -58,6 +59,20 @@ async fn a_lost_webhook_is_made_up_for() {
     sweep(&shop).await;
     assert_eq!(count(&shop, "select looks::bigint from payments").await, 1);
     assert_eq!(shop.mails("payment_receipt").await.len(), 1);
+    assert_ledger(&shop).await;
+}
+
+/// What went back of such a payment meanwhile is heard of with it.
+#[tokio::test]
+async fn a_lost_webhook_is_made_up_for_with_its_refunds() {
+    let (shop, product, ama) = shop().await;
+    let payment = shop.initialize(&ama, &shop.order(&ama, &product, 2).await).await;
+    shop.pay(&payment).await;
+    give_back_in_silence(&shop, payment["reference"].as_str().unwrap(), 4_500).await;
+    shop.app.clock.advance(TimeDelta::minutes(6));
+    sweep(&shop).await;
+    assert_eq!(count(&shop, "select count(*) from orders where status = 'partially_refunded'").await, 1);
+    assert_eq!(count(&shop, "select refunded_minor from payments").await, 4_500);
     assert_ledger(&shop).await;
 }
 

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::privacy::places;
-use crate::support::{PAYSTACK_KEY, TestApp, charge_success};
+use crate::support::{PASSWORD, PAYSTACK_KEY, TestApp, charge_success};
 
 const CODE: &str = "AUTH_secretcode";
 
@@ -59,6 +59,31 @@ async fn a_body_is_kept_sealed_and_shown_without_secrets() {
     let copy = "update webhook_events set dedupe_key = 'another'";
     sqlx::query(copy).execute(&shop.database.pool).await.unwrap();
     shop.get(&path).token(&admin).send().await.expect_error(500, "INTERNAL_ERROR");
+}
+
+/// What cannot be read is kept for somebody to look at, but not what tells of a buyer who was erased.
+#[tokio::test]
+async fn what_cannot_be_read_of_an_erased_buyer_is_not_kept() {
+    let shop = TestApp::with(|config| config.jobs.sweep_seconds = 86_400).await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 9).await;
+    let ama = shop.customer("ama@example.com").await;
+    let payment = shop.initialize(&ama, &shop.order(&ama, &product, 1).await).await;
+    let event = |status: &str| {
+        json!({"event": "refund.processed", "data": {
+            "status": status, "transaction_reference": payment["reference"], "amount": {"much": 1},
+            "customer": {"email": "zipporah@example.com"},
+        }})
+    };
+    let kept = "select count(*) from webhook_events where status = 'failed' and body <> '{}'";
+    shop.deliver(&event("processed"), PAYSTACK_KEY).await.expect(200);
+    shop.wait_for_jobs().await;
+    assert_eq!(shop.database.count(kept).await, 1);
+    shop.post("/privacy/erase").token(&ama).json(&json!({"password": PASSWORD})).send().await.expect(200);
+    shop.deliver(&event("pending"), PAYSTACK_KEY).await.expect(200);
+    shop.wait_for_jobs().await;
+    assert_eq!(shop.database.count("select count(*) from webhook_events where status = 'failed'").await, 2);
+    assert_eq!(shop.database.count(kept).await, 0);
 }
 
 /// The filters find what they name, and a cursor walks on.

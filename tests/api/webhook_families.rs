@@ -211,3 +211,26 @@ async fn nonsense_that_is_signed_pays_nothing() {
     assert_eq!(shop.database.text("select status from payments").await.unwrap(), "open");
     assert_no_job_is_left(&shop).await;
 }
+
+/// What no dispute and no currency can be is put aside, and keeps no job going.
+#[tokio::test]
+async fn what_cannot_be_is_put_aside() {
+    let shop = TestApp::start().await;
+    let admin = shop.staff(Role::Admin).await;
+    let product = shop.product(&admin, "A", 1_000, 5).await;
+    let ama = shop.customer("ama@example.com").await;
+    let payment = shop.initialize(&ama, &shop.order(&ama, &product, 1).await).await;
+    let mut odd = charge_success(payment["reference"].as_str().unwrap(), 100_000, 900_001);
+    odd["data"]["currency"] = json!("NAIRA");
+    let dispute = json!({"id": u64::MAX, "status": "pending", "domain": "test", "currency": "NGN",
+                         "transaction": {"id": 1, "reference": payment["reference"]}});
+    for body in [odd, json!({"event": "charge.dispute.create", "data": dispute})] {
+        shop.deliver(&body, PAYSTACK_KEY).await.expect(200);
+    }
+    shop.wait_for_jobs().await;
+    let ends = "select string_agg(outcome, '; ' order by outcome) from webhook_events where status = 'ignored'";
+    let told = "the dispute's number is out of range; the transaction's currency is none";
+    assert_eq!(shop.database.text(ends).await.as_deref(), Some(told));
+    assert_eq!(shop.database.count("select count(*) from payments where status = 'open'").await, 1);
+    assert_eq!(shop.database.count("select count(*) from disputes").await, 0);
+}

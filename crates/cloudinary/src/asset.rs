@@ -46,6 +46,43 @@ pub struct Asset {
     pub existing: bool,
 }
 
+/// A file at Cloudinary that is no picture, the answer to its upload (Cloudinary's
+/// OpenAPI document, `upload_response`). Store `public_id` and `version`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct RawAsset {
+    /// The name it was uploaded under, with its extension.
+    pub public_id: PublicId,
+    /// Raised by each upload; part of the delivery URL.
+    pub version: u64,
+    /// Size of what is kept.
+    pub bytes: u64,
+    /// Who may fetch it.
+    #[serde(rename = "type")]
+    pub delivery_type: DeliveryType,
+}
+
+/// As what Cloudinary keeps a file; part of its address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceType {
+    /// A picture.
+    #[default]
+    Image,
+    /// Bytes that are handed out as they came.
+    Raw,
+}
+
+impl ResourceType {
+    /// As in an address.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Raw => "raw",
+        }
+    }
+}
+
 /// What became of a call to destroy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destroyed {

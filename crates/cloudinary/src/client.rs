@@ -10,6 +10,7 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::multipart::{Form, Part};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::config::web_url;
@@ -17,7 +18,8 @@ use crate::signature::{same, upload_answer_signature};
 use crate::transport::send;
 use crate::{
     Asset, ClientConfig, Delivery, DeliveryType, Destroyed, DirectUpload, Error, ImageFormat, MAX_FILE,
-    NOTIFICATION_WINDOW, PublicId, SIGNATURE_LIFETIME, SignatureAlgorithm, UploadOptions, notification_signature, sign,
+    NOTIFICATION_WINDOW, PublicId, RawAsset, ResourceType, SIGNATURE_LIFETIME, SignatureAlgorithm, UploadOptions,
+    notification_signature, sign,
 };
 
 /// A client of one Cloudinary account. Clones share their connections.
@@ -99,6 +101,28 @@ impl Client {
     /// Any [`Error`]; [`Error::Rejected`] with 400 if Cloudinary finds no picture in
     /// the file, or none of an allowed format.
     pub async fn upload(&self, file: Bytes, format: ImageFormat, options: &UploadOptions) -> Result<Asset, Error> {
+        let name = (format!("upload.{format}"), format.content_type());
+        self.post_file(ResourceType::Image, file, name, options).await
+    }
+
+    /// Uploads a file that Cloudinary does not look into, of at most [`MAX_FILE`] bytes
+    /// (`POST /raw/upload`). Its public id has the file's extension, if it is to have
+    /// one. Sent once; a repeat is safe.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn upload_raw(&self, file: Bytes, options: &UploadOptions) -> Result<RawAsset, Error> {
+        let name = ("upload".to_owned(), "application/octet-stream");
+        self.post_file(ResourceType::Raw, file, name, options).await
+    }
+
+    async fn post_file<T: DeserializeOwned>(
+        &self,
+        resource: ResourceType,
+        file: Bytes,
+        (name, content_type): (String, &str),
+        options: &UploadOptions,
+    ) -> Result<T, Error> {
         if file.len() > MAX_FILE {
             return Err(Error::FileTooLarge { bytes: file.len(), max: MAX_FILE });
         }
@@ -108,26 +132,28 @@ impl Client {
             .fold(Form::new(), |form, (name, value)| form.text(name.to_owned(), value.to_owned()));
         let length = file.len().try_into().unwrap_or(u64::MAX);
         let part = Part::stream_with_length(file, length)
-            .file_name(format!("upload.{format}"))
-            .mime_str(format.content_type())
+            .file_name(name)
+            .mime_str(content_type)
             .map_err(|error| Error::Configuration(error.to_string()))?;
-        let answer = send(self.0.http.post(self.url("upload")).multipart(form.part("file", part))).await?;
+        let answer = send(self.0.http.post(self.url(resource, "upload")).multipart(form.part("file", part))).await?;
         serde_json::from_value(answer).map_err(|error| Error::Decode(error.to_string()))
     }
 
-    /// Destroys a picture and all that was made of it (`POST /image/destroy`).
-    /// `invalidate` makes the caches forget it too, which takes up to minutes.
+    /// Destroys a picture and all that was made of it, or a file
+    /// (`POST /{image|raw}/destroy`). `invalidate` makes the caches forget it too, which
+    /// takes up to minutes.
     ///
     /// # Errors
-    /// Any [`Error`]. That there is no such picture is none.
+    /// Any [`Error`]. That there is none is none.
     pub async fn destroy(
         &self,
+        resource: ResourceType,
         public_id: &PublicId,
         delivery_type: DeliveryType,
         invalidate: bool,
     ) -> Result<Destroyed, Error> {
         let body = json!({ "public_id": public_id, "type": delivery_type, "invalidate": invalidate });
-        let answer = send(self.0.http.post(self.url("destroy")).json(&body)).await?;
+        let answer = send(self.0.http.post(self.url(resource, "destroy")).json(&body)).await?;
         match answer.get("result").and_then(|result| result.as_str()) {
             Some("ok") => Ok(Destroyed::Ok),
             Some("not found") => Ok(Destroyed::NotFound),
@@ -148,7 +174,8 @@ impl Client {
         params.set("api_key", &self.0.api_key);
         params.set("signature", signature);
         let fields = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        DirectUpload { url: self.url("upload").into(), fields, expires_at: now.saturating_add(SIGNATURE_LIFETIME) }
+        let url = self.url(ResourceType::Image, "upload").into();
+        DirectUpload { url, fields, expires_at: now.saturating_add(SIGNATURE_LIFETIME) }
     }
 
     /// Whether Cloudinary itself said that it stored `public_id` as `version`: the
@@ -176,14 +203,14 @@ impl Client {
         same(&expected, signature) && recent
     }
 
-    /// The address of a picture; nothing is sent.
+    /// The address of a picture or a file; nothing is sent.
     #[must_use]
     pub fn delivery_url(&self, delivery: &Delivery<'_>) -> String {
         delivery.url(&self.0.delivery_url, &self.0.cloud_name, &self.0.api_secret, self.0.algorithm)
     }
 
-    fn url(&self, action: &str) -> Url {
-        self.api_url(&["image", action])
+    fn url(&self, resource: ResourceType, action: &str) -> Url {
+        self.api_url(&[resource.as_str(), action])
     }
 
     fn api_url(&self, path: &[&str]) -> Url {

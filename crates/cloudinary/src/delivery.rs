@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use crate::{DeliveryType, ImageFormat, PublicId, SignatureAlgorithm, Transformation};
+use crate::{DeliveryType, ImageFormat, PublicId, ResourceType, SignatureAlgorithm, Transformation};
 
 /// Which picture, and as what. `Client::delivery_url` makes the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Delivery<'a> {
     pub transformation: Transformation,
     /// As what it was uploaded.
     pub delivery_type: DeliveryType,
+    /// As what it is kept. A raw file has neither a format nor transformations.
+    pub resource: ResourceType,
     /// Whether and how the URL is signed.
     pub signature: Option<UrlSignature>,
 }
@@ -46,6 +48,7 @@ impl<'a> Delivery<'a> {
             format: None,
             transformation: Transformation::new(),
             delivery_type: DeliveryType::Upload,
+            resource: ResourceType::Image,
             signature: None,
         }
     }
@@ -65,7 +68,7 @@ impl<'a> Delivery<'a> {
         };
         // An http(s) URL always has a path to extend.
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend([cloud_name, "image", self.delivery_type.as_str()]);
+            path.pop_if_empty().extend([cloud_name, self.resource.as_str(), self.delivery_type.as_str()]);
             if let Some(signature) = self.signature {
                 path.push(&url_signature(&self.transformation.to_string(), &file, signature, secret, algorithm));
             }

@@ -20,7 +20,7 @@ mod upload;
 #[cfg(feature = "fake")]
 pub mod fake;
 
-pub use asset::{Asset, DeliveryType, Destroyed, ImageFormat, UnknownFormat};
+pub use asset::{Asset, DeliveryType, Destroyed, ImageFormat, RawAsset, ResourceType, UnknownFormat};
 pub use client::Client;
 pub use config::{ClientConfig, DEFAULT_BASE_URL, DEFAULT_DELIVERY_URL};
 pub use delivery::{Delivery, UrlSignature};

@@ -11,8 +11,8 @@ const MAX_LEN: usize = 255;
 /// The public id of a picture: 1 to 255 bytes of letters and digits of any language,
 /// `-`, `_` and `.`, in folders if need be, such as `products/shirt`. Cloudinary
 /// refuses some other characters and replaces the rest by `_`, which would make it
-/// another name (Cloudinary, "Permitted naming conventions"). A file extension is
-/// not part of it.
+/// another name (Cloudinary, "Permitted naming conventions"). A picture's file extension
+/// is not part of it; a raw file's is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicId(String);

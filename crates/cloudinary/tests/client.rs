@@ -8,7 +8,9 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
-use cloudinary::{Client, ClientConfig, DeliveryType, Destroyed, Error, ImageFormat, PublicId, UploadOptions};
+use cloudinary::{
+    Client, ClientConfig, DeliveryType, Destroyed, Error, ImageFormat, PublicId, ResourceType, UploadOptions,
+};
 use secrecy::SecretString;
 
 const SECRET: &str = "hush-hush";
@@ -29,7 +31,7 @@ where
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let result = client(base_url).destroy(&id(), DeliveryType::Upload, false).await;
+    let result = client(base_url).destroy(ResourceType::Image, &id(), DeliveryType::Upload, false).await;
     (result, count.load(Ordering::SeqCst))
 }
 

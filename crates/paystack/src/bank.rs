@@ -5,6 +5,9 @@ use serde_json::Value;
 use crate::Error;
 use crate::fields::{Fields, required};
 
+/// The currencies whose banks Paystack lists, ISO 4217 (Paystack's OpenAPI document, `GET /bank`).
+pub const BANK_CURRENCIES: [&str; 4] = ["GHS", "KES", "NGN", "ZAR"];
+
 /// One bank, or a provider of mobile money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bank {

@@ -19,7 +19,7 @@ pub mod webhook;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
-pub use bank::{Bank, ListBanks};
+pub use bank::{BANK_CURRENCIES, Bank, ListBanks};
 pub use client::{BreakerState, Client, ClientConfig, DEFAULT_BASE_URL};
 pub use dispute::{Dispute, DisputeStatus, ListDisputes, Resolution, ResolveDispute};
 pub use error::Error;

@@ -92,6 +92,8 @@ pub struct Refund {
     pub transaction: Option<u64>,
     /// The merchant's reference of that transaction.
     pub transaction_reference: Option<String>,
+    /// The id of the dispute that it comes of.
+    pub dispute: Option<u64>,
     /// In the subunit.
     pub amount: i64,
     /// ISO 4217 code.
@@ -125,6 +127,9 @@ impl TryFrom<&Value> for Refund {
             transaction_reference: fields
                 .text("transaction_reference")
                 .or_else(|| nested.and_then(|nested| nested.text("reference"))),
+            dispute: fields
+                .object("dispute")
+                .map_or_else(|| fields.unsigned("dispute"), |nested| nested.unsigned("id")),
             amount: required(fields.amount("amount"), "amount")?,
             currency: fields.text("currency"),
             status: RefundStatus::from(status.as_str()),

@@ -5,13 +5,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::service;
+use super::service::{self, NewEntry};
 use super::store::Entry;
 use crate::app::App;
 use crate::features::auth::Identity;
 use crate::platform::address::{Address, UnknownRegion};
+use crate::platform::error::Result;
 use crate::platform::http::envelope::Empty;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, created, deleted, ok};
+use crate::platform::http::keyed::{self, Keyed};
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, deleted, ok};
 use crate::platform::ids::AddressId;
 use crate::platform::text::Text;
 
@@ -86,23 +88,28 @@ pub(super) async fn list_addresses(State(app): State<App>, identity: Identity) -
 
 /// Add an address
 ///
-/// State and number are checked by the rules of the country, and stored in one spelling.
+/// State and number are checked by the rules of the country, and stored in one spelling. Send an `Idempotency-Key`: a repeated
+/// request with the same key and body gets the first answer, and no second entry.
 #[utoipa::path(post, path = "/addresses", tag = "Addresses", security(("bearer" = [])), request_body = CreateAddress,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
     responses(
     (status = 201, body = Envelope<AddressData>),
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "The book is full"),
+    (status = 409, body = ErrorEnvelope, description = "The book is full, or the same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn create_address(
     State(app): State<App>,
     identity: Identity,
+    IdempotencyHeader(key): IdempotencyHeader,
     body: Body<CreateAddress>,
-) -> Answer<AddressData> {
+) -> Result<Keyed> {
+    let key = keyed::key(key, identity.user_id, "POST /addresses", "", &body.fingerprint);
     let CreateAddress { label, address, is_default } = body.value;
     let address = address.resolve("address", UnknownRegion::Refuse)?;
-    let entry = service::create(&app, identity.user_id, label.into_string(), address, is_default).await?;
-    Ok(created(AddressData { address: entry.into() }))
+    let new = NewEntry { label: label.into_string(), address, is_default };
+    service::create(&app, identity.user_id, new, key, |entry| AddressData { address: entry.into() }).await
 }
 
 /// Change an address

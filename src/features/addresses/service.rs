@@ -1,11 +1,14 @@
 //! Keeping the address book. One entry is the default as long as there are any.
 
+use serde::Serialize;
 use sqlx::types::Json;
 
 use super::store::{self, Entry};
 use crate::app::App;
 use crate::platform::address::Address;
 use crate::platform::error::{Error, Result};
+use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::idempotency;
 use crate::platform::ids::{AddressId, UserId};
 
 /// Entries of one book.
@@ -15,32 +18,47 @@ pub(super) async fn list(app: &App, user: UserId) -> Result<Vec<Entry>> {
     Ok(store::list(&mut *app.db.acquire().await?, user).await?)
 }
 
-/// Adds an entry. The first is the default whatever it says.
+/// An entry to add.
+#[derive(Debug)]
+pub(super) struct NewEntry {
+    pub label: String,
+    pub address: Address,
+    pub is_default: bool,
+}
+
+/// Adds an entry. The first is the default whatever it says. `view` makes the answer.
 ///
 /// # Errors
-/// `Conflict` when the book is full.
-pub(super) async fn create(
+/// `Conflict` when the book is full; what [`idempotency::claim`] refuses.
+pub(super) async fn create<T: Serialize>(
     app: &App,
     user: UserId,
-    label: String,
-    address: Address,
-    is_default: bool,
-) -> Result<Entry> {
+    new: NewEntry,
+    key: Option<idempotency::Request>,
+    view: impl FnOnce(Entry) -> T,
+) -> Result<Keyed> {
     let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    let entries = store::lock_book(&mut tx, user).await?;
-    if entries >= MAX {
-        return Err(Error::conflict(format!("An address book has at most {MAX} entries. Remove one first.")));
+    let mut tx = match keyed::begin(&app.db, key.as_ref(), now).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = async {
+        let entries = store::lock_book(&mut tx, user).await?;
+        if entries >= MAX {
+            return Err(Error::conflict(format!("An address book has at most {MAX} entries. Remove one first.")));
+        }
+        let NewEntry { label, address, is_default } = new;
+        let is_default = is_default || entries == 0;
+        if is_default {
+            store::clear_default(&mut tx, user).await?;
+        }
+        let address = Json(address);
+        let entry = Entry { id: AddressId::new(), label, address, is_default, created_at: now, updated_at: now };
+        store::save(&mut tx, user, &entry).await?;
+        tx.answer(201, view(entry)).await
     }
-    let is_default = is_default || entries == 0;
-    if is_default {
-        store::clear_default(&mut tx, user).await?;
-    }
-    let address = Json(address);
-    let entry = Entry { id: AddressId::new(), label, address, is_default, created_at: now, updated_at: now };
-    store::save(&mut tx, user, &entry).await?;
-    tx.commit().await?;
-    Ok(entry)
+    .await;
+    tx.end(done).await
 }
 
 /// Changes an entry; what is none stays. The default stops being it when another becomes it.

@@ -234,15 +234,15 @@ pub(super) async fn add_item<T: Serialize>(
         let lines = add(app, &mut tx, &owner, cart, wanted, version).await?;
         let key = key.and_then(|key| key.of(&owner));
         // The token itself is not kept.
-        let kept = keyed::answer(&mut tx, key.as_ref(), 200, view(lines.clone(), None)?, now).await?;
+        let kept = tx.answer_under(key.as_ref(), 200, view(lines.clone(), None)?).await?;
         let answer = match &token {
-            Some(token) => keyed::answer(&mut tx, None, 200, view(lines, Some(token))?, now).await?,
+            Some(token) => tx.answer_under(None, 200, view(lines, Some(token))?).await?,
             None => kept,
         };
         Ok((owner, Added { answer, token }))
-    };
-    let done = done.await;
-    let (owner, added) = keyed::end(tx, done).await?;
+    }
+    .await;
+    let (owner, added) = tx.end(done).await?;
     app.empty_carts.forget(&owner).await;
     Ok(added)
 }

@@ -15,7 +15,7 @@ use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::{CategoryId, ProductId};
 use crate::platform::money::{Amount, MAX_MINOR};
@@ -162,17 +162,16 @@ async fn try_to_change(
         Begun::Given(answer) => return Ok((Vec::new(), answer)),
         Begun::Open(tx) => tx,
     };
-    let done = change_in(&mut tx, app, by, targets, (action, request.clone()), key).await;
-    keyed::end(tx, done).await
+    let done = change_in(&mut tx, app, by, targets, (action, request.clone())).await;
+    tx.end(done).await
 }
 
 async fn change_in(
-    tx: &mut PgConnection,
+    tx: &mut Once<'_>,
     app: &App,
     (actor, meta): (&Identity, &RequestMeta),
     Targets { ids, versions }: Targets<'_>,
     (action, request): (&Action, Value),
-    key: Option<&idempotency::Request>,
 ) -> Result<(Vec<ProductId>, Keyed)> {
     let now = app.clock.now();
     let locked = bulk::lock(tx, ids).await?;
@@ -217,7 +216,7 @@ async fn change_in(
             _ => {}
         }
     }
-    let answer = keyed::answer(tx, key, 200, BulkData::new(results), now).await?;
+    let answer = tx.answer(200, BulkData::new(results)).await?;
     if !updated.is_empty() {
         let (old, new) = differences(&before, &after);
         let entry = audit::Entry {

@@ -17,7 +17,7 @@ use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::CategoryId;
 
@@ -160,23 +160,22 @@ async fn try_to_create(
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
     };
-    let done = create_in(&mut tx, app, (actor, meta), new, key).await;
-    keyed::end(tx, done).await
+    let done = create_in(&mut tx, app, (actor, meta), new).await;
+    tx.end(done).await
 }
 
 async fn create_in(
-    tx: &mut PgConnection,
+    tx: &mut Once<'_>,
     app: &App,
     (actor, meta): (&Identity, &RequestMeta),
     new: &NewCategory,
-    key: Option<&idempotency::Request>,
 ) -> Result<Keyed> {
     let (id, now) = (CategoryId::new(), app.clock.now());
     store::lock_tree(tx).await?;
     let slug = slugs::chosen_or_made(tx, Of::Categories, new.slug.as_deref(), &new.name).await?;
     store::insert(tx, id, new.parent_id, &new.name, &slug, now).await.map_err(refusal)?;
     let category = find(&store::tree(tx).await?, id)?;
-    let answer = keyed::answer(tx, key, 201, CategoryData { category }, now).await?;
+    let answer = tx.answer(201, CategoryData { category }).await?;
     let after = json!({"name": new.name, "slug": slug, "parentId": new.parent_id});
     let deed = Deed { actor, meta, action: "category.create", id: Some(id) };
     record(tx, app, deed, None, Some(after)).await?;

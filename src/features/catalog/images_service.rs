@@ -70,12 +70,12 @@ pub(super) async fn change_once(
     };
     let done = async {
         let Changed { before, after, product } = change_in(&mut tx, app, deed.id, version, change).await?;
-        let answer = keyed::answer(&mut tx, key.as_ref(), 201, ProductData { product }, now).await?;
+        let answer = tx.answer(201, ProductData { product }).await?;
         record(&mut tx, app, deed, Some(before), Some(after)).await?;
         Ok(answer)
-    };
-    let done = done.await;
-    let answer = keyed::end(tx, done).await?;
+    }
+    .await;
+    let answer = tx.end(done).await?;
     app.product_cache.forget(&[deed.id]).await;
     Ok(answer)
 }

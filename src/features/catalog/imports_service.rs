@@ -14,8 +14,7 @@ use crate::features::auth::Identity;
 use crate::platform::crypto::Sha256;
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
-use crate::platform::idempotency;
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::ids::ImportId;
 use crate::platform::jobs;
 use crate::platform::page::{Page, Pagination};
@@ -105,19 +104,18 @@ impl<'a> Upload<'a> {
             Begun::Given(answer) => return Ok(answer),
             Begun::Open(tx) => tx,
         };
-        let done = self.queue(&mut tx, (actor, meta), details, format, key.as_ref()).await;
-        let answer = keyed::end(tx, done).await?;
+        let done = self.queue(&mut tx, (actor, meta), details, format).await;
+        let answer = tx.end(done).await?;
         self.app.waker.wake();
         Ok(answer)
     }
 
     async fn queue(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Once<'_>,
         (actor, meta): (&Identity, &RequestMeta),
         details: &UploadDetails,
         format: Format,
-        key: Option<&idempotency::Request>,
     ) -> Result<Keyed> {
         let bytes = i64::try_from(self.bytes).map_err(Error::internal)?;
         if !runs::queue(tx, self.id, &details.file_name, format.as_str(), details.dry_run, bytes).await? {
@@ -128,7 +126,7 @@ impl<'a> Upload<'a> {
         let after = serde_json::json!({
             "fileName": run.file_name, "format": run.format, "dryRun": run.dry_run, "bytes": run.bytes,
         });
-        let answer = keyed::answer(tx, key, 201, ImportData::from(run), self.app.clock.now()).await?;
+        let answer = tx.answer(201, ImportData::from(run)).await?;
         record(self.app, tx, actor, meta, "import.start", self.id, Some(after)).await?;
         Ok(answer)
     }

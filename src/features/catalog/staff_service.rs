@@ -17,7 +17,7 @@ use crate::features::auth::Identity;
 use crate::features::inventory::{self, NewLevel};
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::ProductId;
 use crate::platform::page::{Pagination, Part};
@@ -114,18 +114,17 @@ async fn try_to_create(
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
     };
-    let done = create_in(&mut tx, app, (actor, meta), new, key).await;
-    let (id, answer) = keyed::end(tx, done).await?;
+    let done = create_in(&mut tx, app, (actor, meta), new).await;
+    let (id, answer) = tx.end(done).await?;
     app.product_cache.forget(&[id]).await;
     Ok(answer)
 }
 
 async fn create_in(
-    tx: &mut PgConnection,
+    tx: &mut Once<'_>,
     app: &App,
     (actor, meta): (&Identity, &RequestMeta),
     new: &NewProduct,
-    key: Option<&idempotency::Request>,
 ) -> Result<(ProductId, Keyed)> {
     let now = app.clock.now();
     let slug = slugs::chosen_or_made(tx, Of::Products, new.slug.as_deref(), &new.fields.title).await?;
@@ -139,7 +138,7 @@ async fn create_in(
     add_variants(app, tx, id, new).await?;
     let view = load(app, tx, id).await?.product;
     let after = json!(view);
-    let answer = keyed::answer(tx, key, 201, ProductData { product: view }, now).await?;
+    let answer = tx.answer(201, ProductData { product: view }).await?;
     record(tx, app, Deed { actor, meta, action: "product.create", id }, None, Some(after)).await?;
     Ok((id, answer))
 }

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::features::inventory::{self, NewLevel};
 use crate::platform::db::Tx;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::{ProductId, VariantId};
 
@@ -84,20 +84,13 @@ pub(super) async fn add(
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
     };
-    let done = add_in(&mut tx, app, deed, version, new, key.as_ref()).await;
-    let answer = keyed::end(tx, done).await?;
+    let done = add_in(&mut tx, app, deed, version, new).await;
+    let answer = tx.end(done).await?;
     app.product_cache.forget(&[deed.id]).await;
     Ok(answer)
 }
 
-async fn add_in(
-    tx: &mut PgConnection,
-    app: &App,
-    deed: Deed<'_>,
-    version: i32,
-    new: &AddedVariant,
-    key: Option<&idempotency::Request>,
-) -> Result<Keyed> {
+async fn add_in(tx: &mut Once<'_>, app: &App, deed: Deed<'_>, version: i32, new: &AddedVariant) -> Result<Keyed> {
     let (id, now) = (deed.id, app.clock.now());
     let open = open(app, tx, id, version).await?;
     if open.variants.iter().any(|variant| variant.options.is_empty()) {
@@ -136,7 +129,7 @@ async fn add_in(
     }
     inventory::receive(tx, &[NewLevel { variant_id, on_hand: new.inventory }], "initial", now).await?;
     let after = load(app, tx, id).await?;
-    let answer = keyed::answer(tx, key, 201, ProductRef { product: &after.product }, now).await?;
+    let answer = tx.answer(201, ProductRef { product: &after.product }).await?;
     record_change(tx, app, deed, &open.before, &after).await?;
     Ok(answer)
 }

@@ -20,7 +20,7 @@ use crate::app::App;
 
 pub use model::{Code, Coupon, Customer, CustomerKey, Discount, Kind, Status, Worth};
 pub use refusal::Refusal;
-pub use store::find::{Found, Wanted, find, find_all};
+pub use store::find::{Found, Wanted, find, find_all, is_known};
 pub use store::redemptions::{
     NewRedemption, erase, export, lock_coupons_of, redeem_again, redeem_all, return_use, take_back,
 };

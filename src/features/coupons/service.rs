@@ -106,12 +106,12 @@ pub(super) async fn create(
         }
         let coupon = WholeCouponView::new(load(&mut tx, id).await?, now);
         let after = json!(coupon);
-        let answer = keyed::answer(&mut tx, key.as_ref(), 201, CouponData { coupon }, now).await?;
+        let answer = tx.answer(201, CouponData { coupon }).await?;
         record(&mut tx, app, (actor, meta), ("coupon.create", Some(id)), (None, Some(after))).await?;
         Ok(answer)
-    };
-    let done = done.await;
-    keyed::end(tx, done).await
+    }
+    .await;
+    tx.end(done).await
 }
 
 /// Creates many coupons with random codes.
@@ -153,12 +153,12 @@ pub(super) async fn create_many(
         let ids = (0..new.count.get()).map(|_| CouponId::new()).collect();
         let codes = insert_random(&mut tx, ids, &prefix, &terms, now).await?;
         let after = json!({"count": codes.len(), "prefix": prefix, "first": codes.first(), "last": codes.last()});
-        let answer = keyed::answer(&mut tx, key.as_ref(), 201, CodesData { codes }, now).await?;
+        let answer = tx.answer(201, CodesData { codes }).await?;
         record(&mut tx, app, (actor, meta), ("coupon.create_batch", None), (None, Some(after))).await?;
         Ok(answer)
-    };
-    let done = done.await;
-    keyed::end(tx, done).await
+    }
+    .await;
+    tx.end(done).await
 }
 
 /// Writes coupons with random codes. Gives the codes.

@@ -11,8 +11,9 @@ use super::view::{DisputeData, DisputeView, DisputesData};
 use crate::app::App;
 use crate::features::auth::Identity;
 use crate::flows::answer_dispute::{self, Reply};
-use crate::platform::error::{Error, FieldError};
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, Query, RequestMeta, created, ok};
+use crate::platform::error::{Error, FieldError, Result};
+use crate::platform::http::keyed::{self, Keyed};
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, Query, RequestMeta, ok};
 use crate::platform::ids::DisputeId;
 use crate::platform::money::Amount;
 use crate::platform::page::PartQuery;
@@ -146,23 +147,31 @@ pub(super) struct AddDisputeNote {
 }
 
 /// Write a note on a dispute
+///
+/// Send an `Idempotency-Key`: a repeated request with the same key and body gets the first answer, and writes no second note.
 #[utoipa::path(post, path = "/admin/disputes/{dispute}/notes", tag = "Payments, staff",
-    security(("bearer" = ["manage_payments"])), params(("dispute" = DisputeId, Path)), request_body = AddDisputeNote,
+    security(("bearer" = ["manage_payments"])), request_body = AddDisputeNote,
+    params(("dispute" = DisputeId, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
     responses(
     (status = 201, body = Envelope<DisputeData>),
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "The buyer was erased, or the same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn add_dispute_note(
     State(app): State<App>,
     identity: Identity,
     meta: RequestMeta,
     PathId(id): PathId<DisputeId>,
+    IdempotencyHeader(key): IdempotencyHeader,
     body: Body<AddDisputeNote>,
-) -> Answer<DisputeData> {
-    let (dispute, notes) = service::add_note(&app, &identity, &meta, id, body.value.text.as_str()).await?;
-    let dispute = DisputeView::new(dispute, app.clock.now());
-    Ok(created(DisputeData { dispute, notes: notes.into_iter().map(Into::into).collect() }))
+) -> Result<Keyed> {
+    let route = "POST /admin/disputes/{dispute}/notes";
+    let key = keyed::key(key, identity.user_id, route, &id.to_string(), &body.fingerprint);
+    let key = answer_dispute::key_about(&app, id, key).await?;
+    service::add_note(&app, &identity, &meta, id, body.value.text.as_str(), key).await
 }

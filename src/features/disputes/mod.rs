@@ -15,6 +15,7 @@ use crate::app::App;
 pub use model::{Answer, State, Status, threshold};
 pub use service::{find, record};
 pub use store::answers::{begin_answer, end_answer};
+pub use store::lost::{Loss, Unbooked, loss_by_number, losses_of, unbooked};
 pub use store::{
     Dispute, Known, Terms, claim_look, due_within, erase, export, find_by_number, insert, lock, lock_by_number,
     note_told, open_numbers, update,

@@ -5,12 +5,14 @@ use sqlx::PgConnection;
 
 use super::store::Dispute;
 use super::store::staff::{self, Filter, Note};
-use super::view::DisputeView;
+use super::view::{DisputeData, DisputeView};
 use crate::app::App;
 use crate::features::audit;
 use crate::features::auth::Identity;
-use crate::platform::error::{Error, Result};
+use crate::platform::error::{Error, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::idempotency;
 use crate::platform::ids::DisputeId;
 use crate::platform::page::{Pagination, Part};
 
@@ -48,21 +50,36 @@ pub(super) async fn get(app: &App, id: DisputeId) -> Result<(Dispute, Vec<Note>)
 /// Writes a note. Its words go with the buyer and are not in the log.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`; `Conflict` when the buyer was erased (`dispute_notes_of_live_buyers`); what [`idempotency::claim`] refuses.
 pub(super) async fn add_note(
     app: &App,
     actor: &Identity,
     meta: &RequestMeta,
     id: DisputeId,
     text: &str,
-) -> Result<(Dispute, Vec<Note>)> {
-    let mut tx = app.db.begin().await?;
-    let dispute = find(&mut tx, id).await?;
-    staff::add_note(&mut tx, id, actor.user_id, text, app.clock.now()).await?;
-    let notes = staff::notes(&mut tx, id).await?;
-    record(&mut tx, app, (actor, meta), ("dispute.note", id), None).await?;
-    tx.commit().await?;
-    Ok((dispute, notes))
+    key: Option<idempotency::Request>,
+) -> Result<Keyed> {
+    let now = app.clock.now();
+    let mut tx = match keyed::begin(&app.db, key.as_ref(), now).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
+    };
+    let done = async {
+        let dispute = DisputeView::new(find(&mut tx, id).await?, now);
+        let written = staff::add_note(&mut tx, id, actor.user_id, text, now).await;
+        written.map_err(|error| match violated_constraint(&error) {
+            Some("dispute_notes_of_live_buyers") => {
+                Error::conflict("The buyer of this order was erased; nothing is written about it any more.")
+            }
+            _ => error.into(),
+        })?;
+        let notes = staff::notes(&mut tx, id).await?.into_iter().map(Into::into).collect();
+        let answer = tx.answer(201, DisputeData { dispute, notes }).await?;
+        record(&mut tx, app, (actor, meta), ("dispute.note", id), None).await?;
+        Ok(answer)
+    }
+    .await;
+    tx.end(done).await
 }
 
 /// Writes the entry of a deed, as the last write of its transaction.

@@ -1,6 +1,7 @@
 //! SQL of disputes. Whoever changes one has locked its order first.
 
 pub(super) mod answers;
+pub(super) mod lost;
 pub(super) mod staff;
 
 use chrono::{DateTime, Utc};
@@ -73,7 +74,7 @@ pub struct Dispute {
     pub version: i32,
 }
 
-/// Stores a dispute that was not known. False when it is.
+/// Stores a dispute. False when it is known already.
 ///
 /// # Errors
 /// The database's.

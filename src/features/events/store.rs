@@ -91,7 +91,8 @@ impl Row {
 /// The database's.
 pub async fn read(c: &mut PgConnection, after: Position, order: Option<OrderId>, limit: i64) -> sqlx::Result<Feed> {
     let mut query = QueryBuilder::new(
-        "select f.*, o.number, o.currency, o.total_minor, v.sku from (
+        "with bound as materialized (select first_open_txid() as txid)
+         select f.*, o.number, o.currency, o.total_minor, v.sku from (
            select seen.txid::text::bigint as txid, seen.stream, seen.id, seen.at, seen.order_id, seen.kind, seen.from_status,
                   seen.to_status, seen.actor_type, seen.amount_minor, seen.variant_id, seen.on_hand_delta, seen.reserved_delta
            from ((select 0::smallint as stream, txid, id, at, order_id, type as kind, from_status, to_status, actor_type,
@@ -130,7 +131,7 @@ fn push_behind(
         std::cmp::Ordering::Greater => -1,
     };
     query.push(" and (txid, id) > (").push_bind(after.txid.to_string()).push("::text::xid8, ").push_bind(id);
-    query.push(") and txid < pg_snapshot_xmin(pg_current_snapshot())");
+    query.push(") and txid < (select txid from bound)");
     if let Some(order) = order {
         query.push(" and order_id = ").push_bind(order.0);
     }
@@ -142,9 +143,7 @@ fn push_behind(
 /// # Errors
 /// The database's.
 pub async fn head(c: &mut PgConnection) -> sqlx::Result<Position> {
-    let txid = sqlx::query_scalar!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "txid!""#)
-        .fetch_one(c)
-        .await?;
+    let txid = sqlx::query_scalar!(r#"select first_open_txid()::text::bigint as "txid!""#).fetch_one(c).await?;
     Ok(Position { txid, ..Position::START })
 }
 

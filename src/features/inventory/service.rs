@@ -14,7 +14,7 @@ use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::{ProductId, VariantId};
 
@@ -153,22 +153,21 @@ pub(super) async fn edit_many(
         Begun::Open(tx) => tx,
     };
     let dry_run = batch.dry_run;
-    let done = edit_many_in(&mut tx, app, (actor, meta), batch, key.as_ref()).await;
+    let done = edit_many_in(&mut tx, app, (actor, meta), batch).await;
     if dry_run {
-        tx.rollback().await?;
+        tx.undo().await?;
         return done.map(|(_, answer)| answer);
     }
-    let (products, answer) = keyed::end(tx, done).await?;
+    let (products, answer) = tx.end(done).await?;
     app.product_cache.forget(&products).await;
     Ok(answer)
 }
 
 async fn edit_many_in(
-    tx: &mut PgConnection,
+    tx: &mut Once<'_>,
     app: &App,
     (actor, meta): (&Identity, &RequestMeta),
     batch: Batch,
-    key: Option<&idempotency::Request>,
 ) -> Result<(Vec<ProductId>, Keyed)> {
     let now = app.clock.now();
     let Batch { lines, faults: mut invalid, unchanged, dry_run } = batch;
@@ -195,7 +194,7 @@ async fn edit_many_in(
         unchanged: unchanged + edited.len() - changed.len(),
         levels: changed.iter().map(|(id, level)| shown(*id, level)).collect(),
     };
-    let answer = keyed::answer(tx, key, 200, data, now).await?;
+    let answer = tx.answer(200, data).await?;
     if changed.is_empty() || dry_run {
         return Ok((Vec::new(), answer));
     }

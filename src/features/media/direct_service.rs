@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use sqlx::PgConnection;
 
 use super::model::{Format, Provider};
 use super::service::{self, Caller, Written, described, record, refused};
@@ -17,7 +16,7 @@ use super::store::{self, Announced, Loose};
 use super::views::{AssetData, AssetView, PermitData};
 use crate::app::App;
 use crate::platform::error::{Error, Result};
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::ids::AssetId;
 
 /// How long the address of an upload works.
@@ -60,16 +59,16 @@ pub(super) async fn allow(app: &App, caller: Caller<'_>, format: Format, bytes: 
         Begun::Open(tx) => tx,
     };
     let done = allow_in(&mut tx, app, caller, format, bytes).await;
-    keyed::end(tx, done).await
+    tx.end(done).await
 }
 
-async fn allow_in(tx: &mut PgConnection, app: &App, caller: Caller<'_>, format: Format, bytes: u64) -> Result<Keyed> {
+async fn allow_in(tx: &mut Once<'_>, app: &App, caller: Caller<'_>, format: Format, bytes: u64) -> Result<Keyed> {
     let permit = permit(app, format, bytes)?;
     let (now, id, provider) = (app.clock.now(), permit.id, app.media.storage.chosen);
     let loose = Loose { id, provider, key: Key::Incoming(id).to_string() };
     let announced = Announced { content_type: format.content_type().to_owned(), bytes: signed(bytes)? };
     store::announce_upload(tx, &loose, &announced, now + KEPT).await?;
-    let answer = keyed::answer(tx, caller.key, 201, PermitData { upload: permit.into() }, now).await?;
+    let answer = tx.answer(201, PermitData { upload: permit.into() }).await?;
     let after = json!({"contentType": format.content_type(), "bytes": bytes, "provider": provider});
     let action = "media.allow_upload";
     record(tx, app, Some(caller.identity), caller.meta, action, Some(id), None, Some(after)).await?;
@@ -147,7 +146,7 @@ pub(super) async fn confirm(
         Begun::Open(tx) => tx,
     };
     let done = confirm_in(&mut tx, app, caller, id, &mut files).await;
-    let answer = keyed::end(tx, done).await?;
+    let answer = tx.end(done).await?;
     // Somebody else confirmed it meanwhile, and this one is too many.
     service::discard(app, &files).await?;
     if let Some(loose) = loose {
@@ -198,7 +197,7 @@ async fn fetch(app: &App, upload: &Loose, announced: Option<&Announced>, told: O
 
 /// Takes the one file in, or leaves it where somebody else was faster.
 async fn confirm_in(
-    tx: &mut PgConnection,
+    tx: &mut Once<'_>,
     app: &App,
     caller: Caller<'_>,
     id: AssetId,
@@ -211,7 +210,7 @@ async fn confirm_in(
         None => store::find(tx, id).await?.ok_or(Error::NotFound("The upload"))?.0,
     };
     let after = json!({"assets": [described(&asset)]});
-    let answer = keyed::answer(tx, caller.key, 201, AssetData { asset: AssetView::new(app, asset) }, now).await?;
+    let answer = tx.answer(201, AssetData { asset: AssetView::new(app, asset) }).await?;
     if is_mine {
         record(tx, app, Some(caller.identity), caller.meta, "media.upload", Some(id), None, Some(after)).await?;
     }

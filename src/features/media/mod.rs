@@ -1,10 +1,11 @@
 //! The shop's own pictures: taken in, checked, written anew, kept at one of several places, and shown in the sizes that
-//! pages need.
+//! pages need. At the same places, private documents.
 
 mod admin_http;
 mod cache;
 mod direct_http;
 mod direct_service;
+mod documents;
 mod gif;
 mod http;
 mod jobs;
@@ -25,6 +26,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub use documents::{WrittenDocument, give_up_documents, keep_document, read_document, write_document};
 pub use http::routes as delivery_routes;
 pub use jobs::{DeleteMedia, SweepMedia};
 pub use library::Media;

@@ -21,7 +21,7 @@ use crate::features::auth::Identity;
 use crate::platform::crypto::sha256;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::{AssetId, UserId};
 use crate::platform::jobs;
@@ -31,7 +31,7 @@ use crate::platform::page::{Pagination, Part};
 const TOLD_USES: i64 = 10;
 
 /// How long the writing of a file may take at the very most. Later it counts as left behind by a crash.
-const WRITING: TimeDelta = TimeDelta::hours(1);
+pub(super) const WRITING: TimeDelta = TimeDelta::hours(1);
 
 /// Who asks, from where, and under which key, if under one.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,7 @@ pub(super) async fn take(tx: &mut PgConnection, written: Written) -> Result<Asse
 }
 
 /// Begins the transaction that takes written files in. Under a key that was used meanwhile, or is being used, they are given up.
-pub(super) async fn begin(app: &App, caller: Caller<'_>, written: &[Written]) -> Result<Begun> {
+pub(super) async fn begin<'a>(app: &App, caller: Caller<'a>, written: &[Written]) -> Result<Begun<'a>> {
     let begun = keyed::begin(&app.db, caller.key, app.clock.now()).await;
     if !matches!(begun, Ok(Begun::Open(_))) {
         discard(app, written).await?;
@@ -135,16 +135,10 @@ pub(super) async fn keep(app: &App, caller: Caller<'_>, written: Vec<Written>, a
         Begun::Open(tx) => tx,
     };
     let done = keep_in(&mut tx, app, caller, written, alt).await;
-    keyed::end(tx, done).await
+    tx.end(done).await
 }
 
-async fn keep_in(
-    tx: &mut PgConnection,
-    app: &App,
-    caller: Caller<'_>,
-    written: Vec<Written>,
-    alt: &str,
-) -> Result<Keyed> {
+async fn keep_in(tx: &mut Once<'_>, app: &App, caller: Caller<'_>, written: Vec<Written>, alt: &str) -> Result<Keyed> {
     let mut assets = Vec::with_capacity(written.len());
     for mut file in written {
         file.set_alt(alt.to_owned());
@@ -153,7 +147,7 @@ async fn keep_in(
     let id = assets.first().map(|asset| asset.id);
     let after = json!({ "assets": assets.iter().map(described).collect::<Vec<_>>() });
     let assets = assets.into_iter().map(|asset| AssetView::new(app, asset)).collect();
-    let answer = keyed::answer(tx, caller.key, 201, AssetsData { assets }, app.clock.now()).await?;
+    let answer = tx.answer(201, AssetsData { assets }).await?;
     record(tx, app, Some(caller.identity), caller.meta, "media.upload", id, None, Some(after)).await?;
     Ok(answer)
 }

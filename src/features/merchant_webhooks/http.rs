@@ -9,8 +9,12 @@ use super::service;
 use super::view::{SecretData, WebhookData, WebhooksData};
 use crate::app::App;
 use crate::features::auth::Identity;
+use crate::platform::error::Result;
 use crate::platform::http::envelope::Empty;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, Query, RequestMeta, created, deleted, ok};
+use crate::platform::http::keyed::{self, Keyed};
+use crate::platform::http::{
+    Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, Query, RequestMeta, deleted, ok,
+};
 use crate::platform::ids::EndpointId;
 
 /// The version that a removal is based on.
@@ -36,23 +40,28 @@ pub(super) async fn list_webhooks(State(app): State<App>) -> Answer<WebhooksData
 
 /// Add a webhook
 ///
-/// It is told of what happens from now on. The answer has the secret, which is not shown again; so a request that is repeated makes
-/// another webhook, and takes no `Idempotency-Key`.
+/// It is told of what happens from now on. The answer has the secret, which is shown nowhere else. Send an `Idempotency-Key`: a repeated
+/// request with the same key and body gets the first answer, and no second webhook.
 #[utoipa::path(post, path = "/admin/webhooks", tag = "Webhooks, staff", security(("bearer" = ["manage_webhooks"])),
-    request_body = CreateWebhook, responses(
+    request_body = CreateWebhook,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
+    responses(
     (status = 201, body = Envelope<SecretData>),
     (status = 400, body = ErrorEnvelope, description = "A field is wrong, or the address leads into a network that is not public"),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "There are 20 already"),
+    (status = 409, body = ErrorEnvelope, description = "There are 20 already, or the same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn create_webhook(
     State(app): State<App>,
     identity: Identity,
     meta: RequestMeta,
+    IdempotencyHeader(key): IdempotencyHeader,
     body: Body<CreateWebhook>,
-) -> Answer<SecretData> {
-    Ok(created(service::create(&app, &identity, &meta, body.value).await?))
+) -> Result<Keyed> {
+    let key = keyed::key(key, identity.user_id, "POST /admin/webhooks", "", &body.fingerprint);
+    service::create(&app, &identity, &meta, body.value, key).await
 }
 
 /// Get a webhook
@@ -118,20 +127,29 @@ pub(super) async fn delete_webhook(
 /// Replace the secret of a webhook
 ///
 /// For 24 hours what is sent is signed with both, so that the receiver can change in that time. Another replacement meanwhile ends
-/// the oldest at once.
+/// the oldest at once. Send an `Idempotency-Key`: a repeated request with the same key gets the first answer, and replaces nothing.
 #[utoipa::path(post, path = "/admin/webhooks/{webhook}/secret", tag = "Webhooks, staff",
-    security(("bearer" = ["manage_webhooks"])), params(("webhook" = EndpointId, Path)), responses(
+    security(("bearer" = ["manage_webhooks"])),
+    params(("webhook" = EndpointId, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
+    responses(
     (status = 200, body = Envelope<SecretData>),
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "The same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used for another webhook"),
 ))]
 pub(super) async fn rotate_webhook_secret(
     State(app): State<App>,
     identity: Identity,
     PathId(id): PathId<EndpointId>,
     meta: RequestMeta,
-) -> Answer<SecretData> {
-    Ok(ok(service::rotate(&app, &identity, &meta, id).await?))
+    IdempotencyHeader(key): IdempotencyHeader,
+) -> Result<Keyed> {
+    // Without a body, all that is asked for is in the path.
+    let route = "POST /admin/webhooks/{webhook}/secret";
+    let key = keyed::key(key, identity.user_id, route, &id.to_string(), &[0; 32]);
+    service::rotate(&app, &identity, &meta, id, key).await
 }

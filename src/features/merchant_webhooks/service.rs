@@ -19,6 +19,8 @@ use crate::platform::crypto::random_token;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::fetch::{FetchError, Fetcher};
 use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::idempotency;
 use crate::platform::ids::EndpointId;
 
 /// Addresses of a shop: each costs a write an event.
@@ -96,28 +98,46 @@ fn new_secret() -> Result<String> {
     Ok(format!("whsec_{}", random_token()?))
 }
 
-/// Adds an address. It is told of what happens from now on. The answer has its secret, so no copy of it is kept for a repeated request:
-/// who has lost it removes the address and adds it again.
+/// Adds an address. It is told of what happens from now on. The answer has its secret, so it is kept sealed under its key.
 ///
 /// # Errors
-/// `Validation`; `Conflict` when there are too many.
-pub(super) async fn create(app: &App, actor: &Identity, meta: &RequestMeta, new: CreateWebhook) -> Result<SecretData> {
+/// `Validation`; `Conflict` when there are too many; what [`idempotency::claim`] refuses.
+pub(super) async fn create(
+    app: &App,
+    actor: &Identity,
+    meta: &RequestMeta,
+    new: CreateWebhook,
+    key: Option<idempotency::Request>,
+) -> Result<Keyed> {
+    let (id, now, secret) = (EndpointId::new(), app.clock.now(), new_secret()?);
+    // Before the network is asked about an address that may be gone by now.
+    if let Some(answer) = keyed::find(&mut *app.db.acquire().await?, key.as_ref(), now).await? {
+        return answer.open(&app.vault, key.as_ref());
+    }
     let mut terms = new.into_terms();
     check(app, &mut terms, true).await?;
-    let (id, now, secret) = (EndpointId::new(), app.clock.now(), new_secret()?);
     let sealed = app.vault.seal(id.0.as_bytes(), secret.as_bytes())?;
-    let mut tx = app.db.begin().await?;
-    if store::lock_count(&mut tx).await? >= MAX {
-        return Err(Error::conflict(format!(
-            "A shop has at most {MAX} webhooks. Remove one that is not needed first."
-        )));
+    let mut tx = match keyed::begin(&app.db, key.as_ref(), now).await? {
+        Begun::Given(answer) => return answer.open(&app.vault, key.as_ref()),
+        Begun::Open(tx) => tx,
+    };
+    let done = async {
+        if store::lock_count(&mut tx).await? >= MAX {
+            return Err(Error::conflict(format!(
+                "A shop has at most {MAX} webhooks. Remove one that is not needed first."
+            )));
+        }
+        let seen = events::head(&mut tx).await?;
+        store::insert(&mut tx, id, &terms, &sealed, seen, now).await?;
+        let webhook = WebhookView::new(lock(&mut tx, id, None).await?, now);
+        let after = json!(webhook);
+        let data = SecretData { webhook, secret };
+        let answer = tx.answer_sealed(&app.vault, 201, data).await?;
+        record(&mut tx, app, (actor, meta), ("webhook.create", id), (None, Some(after))).await?;
+        Ok(answer)
     }
-    let seen = events::head(&mut tx).await?;
-    store::insert(&mut tx, id, &terms, &sealed, seen, now).await?;
-    let webhook = WebhookView::new(lock(&mut tx, id, None).await?, now);
-    record(&mut tx, app, (actor, meta), ("webhook.create", id), (None, Some(json!(webhook)))).await?;
-    tx.commit().await?;
-    Ok(SecretData { webhook, secret })
+    .await;
+    tx.end(done).await
 }
 
 /// Changes an address.
@@ -155,22 +175,35 @@ pub(super) async fn update(
     Ok(webhook)
 }
 
-/// Gives an address another secret. The one that it has counts for a day more.
+/// Gives an address another secret. The one that it has counts for a day more. The answer is kept sealed under its key.
 ///
 /// # Errors
-/// `NotFound`.
-pub(super) async fn rotate(app: &App, actor: &Identity, meta: &RequestMeta, id: EndpointId) -> Result<SecretData> {
+/// `NotFound`; what [`idempotency::claim`] refuses.
+pub(super) async fn rotate(
+    app: &App,
+    actor: &Identity,
+    meta: &RequestMeta,
+    id: EndpointId,
+    key: Option<idempotency::Request>,
+) -> Result<Keyed> {
     let (now, secret) = (app.clock.now(), new_secret()?);
     let sealed = app.vault.seal(id.0.as_bytes(), secret.as_bytes())?;
     let until = now + TimeDelta::hours(OVERLAP_HOURS);
-    let mut tx = app.db.begin().await?;
-    lock(&mut tx, id, None).await?;
-    store::rotate(&mut tx, id, &sealed, until, now).await?;
-    let webhook = WebhookView::new(lock(&mut tx, id, None).await?, now);
-    let after = json!({"previousSecretUntil": until});
-    record(&mut tx, app, (actor, meta), ("webhook.rotate_secret", id), (None, Some(after))).await?;
-    tx.commit().await?;
-    Ok(SecretData { webhook, secret })
+    let mut tx = match keyed::begin(&app.db, key.as_ref(), now).await? {
+        Begun::Given(answer) => return answer.open(&app.vault, key.as_ref()),
+        Begun::Open(tx) => tx,
+    };
+    let done = async {
+        lock(&mut tx, id, None).await?;
+        store::rotate(&mut tx, id, &sealed, until, now).await?;
+        let data = SecretData { webhook: WebhookView::new(lock(&mut tx, id, None).await?, now), secret };
+        let answer = tx.answer_sealed(&app.vault, 200, data).await?;
+        let after = json!({"previousSecretUntil": until});
+        record(&mut tx, app, (actor, meta), ("webhook.rotate_secret", id), (None, Some(after))).await?;
+        Ok(answer)
+    }
+    .await;
+    tx.end(done).await
 }
 
 /// Removes an address, with what was to be sent there.

@@ -54,6 +54,10 @@ pub enum MoneyAlert {
     RefundContradicted,
     /// More goes back by the provider's dashboard than is left.
     RefundBeyond,
+    /// A lost dispute takes more than is left: the same money may go back by a refund too.
+    DisputeBeyond,
+    /// Money goes back in another currency than it came in, so that it is not written down.
+    OtherCurrency,
 }
 
 impl MoneyAlert {
@@ -66,6 +70,8 @@ impl MoneyAlert {
             Self::RefundNeedsAttention => "refund_needs_attention",
             Self::RefundContradicted => "refund_contradicted",
             Self::RefundBeyond => "refund_beyond",
+            Self::DisputeBeyond => "dispute_beyond",
+            Self::OtherCurrency => "other_currency",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod jobs;
 mod mail;
 mod mail_money;
+mod mail_order;
 mod mailbox;
 mod mailer;
 mod render;
@@ -19,7 +20,7 @@ use crate::platform::ids::{EmailId, OrderId, UserId};
 pub use jobs::DeliverMail;
 pub use mail::{
     AccountSummary, DisputeTurn, LowStockLine, Mail, MoneyAlert, OrderLine, OrderSummary, ParcelSummary,
-    PaymentSummary, ReconciledSum, RefundSummary, RefundTurn, ReturnSummary, ReturnTurn, SecurityChange,
+    PaymentSummary, ReconciledSum, RefundSummary, RefundTurn, ReturnSummary, ReturnTurn, ReturnedLine, SecurityChange,
     ShippingAddress,
 };
 pub use mailbox::routes as mailbox_routes;

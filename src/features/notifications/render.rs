@@ -101,7 +101,7 @@ macro_rules! templates {
     };
 }
 
-const TEMPLATES: [(&str, &str); 65] = templates![
+const TEMPLATES: [(&str, &str); 68] = templates![
     "layout.mjml",
     "layout.txt",
     "order.mjml",
@@ -155,6 +155,9 @@ const TEMPLATES: [(&str, &str); 65] = templates![
     "order_on_review.subject",
     "order_on_review.mjml",
     "order_on_review.txt",
+    "return_requested.subject",
+    "return_requested.mjml",
+    "return_requested.txt",
     "webhook_disabled.subject",
     "webhook_disabled.mjml",
     "webhook_disabled.txt",

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::features::notifications::mail::{
     AccountSummary, DisputeTurn, LowStockLine, MoneyAlert, OrderLine, OrderSummary, ParcelSummary, PaymentSummary,
-    ReconciledSum, RefundSummary, RefundTurn, ReturnSummary, ReturnTurn, SecurityChange, ShippingAddress,
+    ReconciledSum, RefundSummary, RefundTurn, ReturnSummary, ReturnTurn, ReturnedLine, SecurityChange, ShippingAddress,
 };
 
 fn store() -> Store<'static> {
@@ -100,6 +100,17 @@ fn order_on_review() -> Mail {
     }
 }
 
+fn return_requested() -> Mail {
+    let line = |title: &str, variant: Option<&str>| ReturnedLine {
+        title: title.into(),
+        variant: variant.map(str::to_owned),
+        quantity: 2,
+        reason: "changed mind".into(),
+    };
+    let lines = vec![line("Kente <b>\nFree!", Some("Gold / 6 yards")), line("Lace", None)];
+    Mail::ReturnRequested { order_number: "AG-100042".into(), lines }
+}
+
 fn webhook_disabled() -> Mail {
     Mail::WebhookDisabled { url: "https://erp.example/a?b=1&c=<2>".into(), reason: "It answers 410 <Gone>.".into() }
 }
@@ -141,13 +152,15 @@ fn dispute(turn: DisputeTurn, order_number: Option<&str>) -> Mail {
 
 const TURNS: [DisputeTurn; 4] = [DisputeTurn::Opened, DisputeTurn::Due, DisputeTurn::Lost, DisputeTurn::Won];
 
-const ALERTS: [MoneyAlert; 6] = [
+const ALERTS: [MoneyAlert; 8] = [
     MoneyAlert::PaymentFlagged,
     MoneyAlert::PaymentReturned,
     MoneyAlert::RefundFailed,
     MoneyAlert::RefundNeedsAttention,
     MoneyAlert::RefundContradicted,
     MoneyAlert::RefundBeyond,
+    MoneyAlert::DisputeBeyond,
+    MoneyAlert::OtherCurrency,
 ];
 
 fn money_alert(alert: MoneyAlert) -> Mail {
@@ -283,6 +296,7 @@ fn every_mail_renders_the_same_each_time() {
         low_stock(2, 9),
         webhook_disabled(),
         order_on_review(),
+        return_requested(),
     ]);
     mails.extend(later_mails("Mind the dog"));
     mails.extend([
@@ -570,6 +584,7 @@ fn mails_keep_their_shape_as_json() {
         low_stock(2, 9),
         webhook_disabled(),
         order_on_review(),
+        return_requested(),
     ]);
     mails.extend(ALERTS.map(money_alert));
     mails.extend(later_mails("Mind the dog"));
@@ -619,6 +634,16 @@ fn a_mail_of_a_review_says_what_is_odd() {
     for fact in ["score 60", "₦103,688.04", "A guest pays ₦103,688.04", "7 payments were started within an hour"] {
         assert!(mail.text.contains(fact) && mail.html.contains(fact), "{fact}:\n{}", mail.text);
     }
+}
+
+#[test]
+fn a_mail_of_a_return_says_what_is_to_come_back() {
+    let mail = rendered(&return_requested());
+    assert_eq!(mail.subject, "A return waits for you: AG-100042");
+    assert!(mail.text.contains("- 2 × Kente <b> Free! (Gold / 6 yards): changed mind\n"), "{}", mail.text);
+    assert!(mail.text.contains("- 2 × Lace: changed mind\n"), "{}", mail.text);
+    assert!(visible(&mail.html).contains("2 × Lace: changed mind"), "{}", mail.html);
+    assert!(mail.html.contains("Kente &lt;b&gt;") && !mail.html.contains("Kente <b>"), "{}", mail.html);
 }
 
 #[test]

@@ -5,15 +5,17 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::detail::{self, StaffOrderData};
+use super::fulfilments_http::key_about;
 use super::staff_service;
 use super::status::Status;
 use crate::app::App;
 use crate::features::auth::Identity;
 use crate::flows::cancel::{self, StaffCancel};
 use crate::flows::{fulfil, resend};
-use crate::platform::error::Error;
+use crate::platform::error::{Error, Result};
 use crate::platform::http::envelope::Empty;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, RequestMeta, created, deleted, ok};
+use crate::platform::http::keyed::Keyed;
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, RequestMeta, ok};
 use crate::platform::ids::{FulfilmentId, OrderId};
 use crate::platform::text::Text;
 
@@ -90,25 +92,32 @@ pub(super) struct AddOrderNote {
 }
 
 /// Write a note on an order
+///
+/// Send an `Idempotency-Key`: a repeated request with the same key and body gets the first answer, and writes no second note.
 #[utoipa::path(post, path = "/admin/orders/{order}/notes", tag = "Orders, staff",
-    security(("bearer" = ["manage_orders"])), params(("order" = OrderId, Path)), request_body = AddOrderNote, responses(
+    security(("bearer" = ["manage_orders"])), request_body = AddOrderNote,
+    params(("order" = OrderId, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
+    responses(
     (status = 201, body = Envelope<StaffOrderData>),
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "Its buyer was erased"),
+    (status = 409, body = ErrorEnvelope, description = "Its buyer was erased, or the same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn add_order_note(
     State(app): State<App>,
     identity: Identity,
     meta: RequestMeta,
     PathId(id): PathId<OrderId>,
+    IdempotencyHeader(key): IdempotencyHeader,
     body: Body<AddOrderNote>,
-) -> Answer<StaffOrderData> {
+) -> Result<Keyed> {
+    let key = key_about(id, identity.user_id, "POST /admin/orders/{order}/notes", key, body.fingerprint);
     let AddOrderNote { text, visible_to_customer } = body.value;
-    let order = staff_service::add_note(&app, &identity, &meta, id, text.as_str(), visible_to_customer).await?;
-    Ok(created(StaffOrderData { order }))
+    staff_service::add_note(&app, &identity, &meta, id, (text.as_str(), visible_to_customer), key).await
 }
 
 /// How an order is given up.
@@ -177,24 +186,30 @@ pub(super) enum MailKind {
 
 /// Send a mail about an order again
 ///
-/// To the order's address, as the order is now. At most five copies of a mail in a day.
+/// To the order's address, as the order is now. At most five copies of a mail in a day. Send an `Idempotency-Key`: a repeated
+/// request with the same key and body gets the first answer, and sends no second mail.
 #[utoipa::path(post, path = "/admin/orders/{order}/mails", tag = "Orders, staff",
-    security(("bearer" = ["manage_orders"])), params(("order" = OrderId, Path)), request_body = ResendOrderMail,
+    security(("bearer" = ["manage_orders"])), request_body = ResendOrderMail,
+    params(("order" = OrderId, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
     responses(
     (status = 200, body = Envelope<Empty>),
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
     (status = 403, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "There is no such mail about it, or it was sent too often"),
+    (status = 409, body = ErrorEnvelope, description = "There is no such mail about it, it was sent too often, or the same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn resend_order_mail(
     State(app): State<App>,
     identity: Identity,
     meta: RequestMeta,
     PathId(id): PathId<OrderId>,
+    IdempotencyHeader(key): IdempotencyHeader,
     body: Body<ResendOrderMail>,
-) -> Answer<Empty> {
+) -> Result<Keyed> {
+    let key = key_about(id, identity.user_id, "POST /admin/orders/{order}/mails", key, body.fingerprint);
     let ResendOrderMail { kind, fulfilment_id } = body.value;
     let again = match kind {
         MailKind::Shipped => resend::Again::Shipped(fulfilment_id),
@@ -206,6 +221,5 @@ pub(super) async fn resend_order_mail(
         MailKind::Receipt => resend::Again::Receipt,
         MailKind::Cancelled => resend::Again::Cancelled,
     };
-    resend::resend(&app, &identity, &meta, id, again).await?;
-    Ok(deleted("The mail is on its way."))
+    resend::resend(&app, &identity, &meta, id, again, key).await
 }

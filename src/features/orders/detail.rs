@@ -90,7 +90,15 @@ pub(super) async fn find_to_be_paid(c: &mut PgConnection, which: &Which<'_>, con
     Ok(view.paid_by(order.transfer(&config.payments)))
 }
 
-async fn find(c: &mut PgConnection, which: &Which<'_>) -> Result<Order> {
+/// An order of a person; none asks for that of whoever.
+///
+/// # Errors
+/// `NotFound`, or the database's.
+pub async fn find_of(c: &mut PgConnection, id: OrderId, owner: Option<UserId>) -> Result<Order> {
+    find(c, &Which { id: Some(id), user_id: owner, limit: 1, ..Which::default() }).await
+}
+
+pub(super) async fn find(c: &mut PgConnection, which: &Which<'_>) -> Result<Order> {
     store::list(c, which).await?.pop().ok_or(Error::NotFound("The order"))
 }
 
@@ -150,7 +158,7 @@ pub async fn lock_version(c: &mut PgConnection, id: OrderId, version: Option<i32
     }
 }
 
-/// Under which name the answers to requests about an order are kept, whoever asks, so that they go with its buyer.
+/// Under which name the answers to requests about an order are kept, so that they go with its buyer. Who has asked is in their keys.
 pub fn caller_about(id: OrderId) -> String {
     format!("order {id}")
 }

@@ -13,12 +13,12 @@ use crate::flows::fulfil;
 use crate::platform::checked::Line;
 use crate::platform::error::{Error, FieldError, Result};
 use crate::platform::http::json::present;
-use crate::platform::http::keyed::Keyed;
+use crate::platform::http::keyed::{self, Keyed};
 use crate::platform::http::{
     Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, PathIds, RequestMeta, ok,
 };
 use crate::platform::idempotency;
-use crate::platform::ids::{FulfilmentId, OrderId, OrderItemId};
+use crate::platform::ids::{FulfilmentId, OrderId, OrderItemId, UserId};
 use crate::platform::text::Text;
 
 /// By which number an order is looked for.
@@ -123,7 +123,7 @@ pub(super) async fn create_fulfilment(
     IdempotencyHeader(key): IdempotencyHeader,
     body: Body<CreateFulfilment>,
 ) -> Result<Keyed> {
-    let key = key_about(id, "POST /admin/orders/{order}/fulfilments", key, body.fingerprint);
+    let key = key_about(id, identity.user_id, "POST /admin/orders/{order}/fulfilments", key, body.fingerprint);
     let CreateFulfilment { items, carrier, tracking_number, tracking_url, note, shipped, version } = body.value;
     let items = items.map(check_items).transpose()?;
     let parcel = NewParcel {
@@ -136,14 +136,16 @@ pub(super) async fn create_fulfilment(
     fulfil::pack(&app, &identity, &meta, id, pack, key).await
 }
 
-/// The key of a request about an order.
+/// The key of a person's request about an order.
 pub(super) fn key_about(
     order: OrderId,
+    person: UserId,
     route: &'static str,
     key: Option<String>,
     fingerprint: [u8; 32],
 ) -> Option<idempotency::Request> {
-    key.map(|key| idempotency::Request { caller: caller_about(order), route, key, fingerprint })
+    let his = idempotency::Request { caller: person.to_string(), route, key: key?, fingerprint };
+    Some(keyed::kept_under(caller_about(order), his))
 }
 
 fn check_items(items: Vec<FulfilmentItem>) -> Result<Vec<ParcelItem>> {

@@ -5,15 +5,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::detail::{self, OrderData};
-use super::model::OrderView;
+use super::model::{Order, OrderItem, OrderView};
 use super::store::{self, Which};
 use crate::app::App;
 use crate::features::auth::{self, Identity, Permission};
-use crate::features::carts::LeftOutReason;
+use crate::features::carts::{LeftOut, LeftOutReason};
 use crate::flows::{cancel, reorder};
 use crate::limits;
 use crate::platform::error::Result;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathId, Query, ok};
+use crate::platform::http::keyed::{self, Keyed};
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathId, Query, ok};
 use crate::platform::ids::{OrderId, VariantId};
 use crate::platform::page::PageQuery;
 use crate::platform::text::{Email, Text};
@@ -26,7 +27,7 @@ pub(super) struct OrdersData {
 /// A guest's question.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct TrackOrder {
+pub struct TrackOrder {
     #[schema(value_type = String, example = "AGP2026000001H", max_length = 40)]
     order_number: Text<1, 40>,
     email: Email,
@@ -119,6 +120,17 @@ async fn find(app: &App, which: &Which<'_>) -> Answer<OrderData> {
     Ok(ok(OrderData { order }))
 }
 
+/// The order that a guest asks for. Tries are counted.
+///
+/// # Errors
+/// `NotFound` where no order has this number and address; `RateLimited`.
+pub async fn find_tracked(app: &App, asked: &TrackOrder) -> Result<Order> {
+    check_guest(app, &asked.email).await?;
+    let number = asked.order_number.as_str().to_uppercase();
+    let which = Which { number: Some(&number), email: Some(asked.email.as_str()), limit: 1, ..Which::default() };
+    detail::find(&mut *app.db.acquire().await?, &which).await
+}
+
 /// Counts a guest's tries of an address, so that nobody finds out its orders by trying numbers.
 async fn check_guest(app: &App, email: &Email) -> Result<()> {
     limits::check_account(app, &format!("orders of {email}")).await
@@ -190,30 +202,40 @@ pub(super) async fn cancel_order(
 /// Order again
 ///
 /// Puts what can be bought of one's own order into one's cart, beside what is there. What was left out is told with its reason.
+/// Send an `Idempotency-Key`: a repeated request with the same key gets the first answer, and adds nothing twice.
 #[utoipa::path(post, path = "/orders/{order}/reorder", tag = "Orders", security(("bearer" = [])),
-    params(("order" = OrderId, Path)), responses(
+    params(("order" = OrderId, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
+    responses(
     (status = 200, body = Envelope<ReorderData>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
+    (status = 409, body = ErrorEnvelope, description = "The same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used for another order"),
 ))]
 pub(super) async fn reorder(
     State(app): State<App>,
     identity: Identity,
     PathId(id): PathId<OrderId>,
-) -> Answer<ReorderData> {
-    let left_out = reorder::reorder(&app, id, identity.user_id).await?;
-    let left_out: Vec<_> = left_out
-        .into_iter()
-        .map(|(item, left)| LeftOutView {
-            variant_id: item.variant_id,
-            title: item.title,
-            variant_name: item.variant_name,
-            wanted: item.quantity,
-            quantity: left.quantity,
-            reason: left.reason,
-        })
-        .collect();
-    let message =
-        if left_out.is_empty() { "All of it is in your cart." } else { "Your cart has what can be bought of it." };
-    Ok(ok(ReorderData { left_out }).say(message))
+    IdempotencyHeader(key): IdempotencyHeader,
+) -> Result<Keyed> {
+    // Without a body, all that is asked for is in the path.
+    let key = keyed::key(key, identity.user_id, "POST /orders/{order}/reorder", &id.to_string(), &[0; 32]);
+    let view = |left_out: Vec<(OrderItem, LeftOut)>| {
+        let left_out: Vec<_> = left_out
+            .into_iter()
+            .map(|(item, left)| LeftOutView {
+                variant_id: item.variant_id,
+                title: item.title,
+                variant_name: item.variant_name,
+                wanted: item.quantity,
+                quantity: left.quantity,
+                reason: left.reason,
+            })
+            .collect();
+        let message =
+            if left_out.is_empty() { "All of it is in your cart." } else { "Your cart has what can be bought of it." };
+        ok(ReorderData { left_out }).say(message)
+    };
+    reorder::reorder(&app, id, identity.user_id, key, view).await
 }

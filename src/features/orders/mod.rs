@@ -14,6 +14,7 @@ mod place_http;
 mod refunds_http;
 mod returns;
 mod returns_http;
+mod returns_list_http;
 mod staff_service;
 mod status;
 mod store;
@@ -27,8 +28,11 @@ use crate::app::App;
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{OrderId, UserId};
 
-pub use detail::{OrderData, StaffOrderData, StaffOrderView, caller_about, detail, lock_version, staff_detail, state};
+pub use detail::{
+    OrderData, StaffOrderData, StaffOrderView, caller_about, detail, find_of, lock_version, staff_detail, state,
+};
 pub use fulfilment::{Carrier, Fulfilment, FulfilmentState, ParcelItem, ParcelStatus, Units};
+pub use http::{TrackOrder, find_tracked};
 pub use model::{Event, Order, OrderItem, OrderTax};
 pub use payment_method::{Patience, PaymentMethod, PaymentMethodOffer, TransferInstructions};
 pub use returns::{Return, ReturnReason, ReturnStatus};
@@ -36,8 +40,8 @@ pub use status::{Actor, MOVES, Status};
 pub use store::fulfilments::{
     NewParcel, ParcelChange, arrived_at, change_parcel, follow_parcels, pack, parcels, units, unpack_all,
 };
-pub use store::moves::{Move, cancelled_by, last_words, move_status, note_paid, record_event};
-pub use store::people::{buyers, has_ordered_since, lock_of_person, pseudonymise, sold_since};
+pub use store::moves::{Move, cancelled_by, last_words, move_status, note_paid, record_event, withdrawn_returns};
+pub use store::people::{buyers, has_ordered_since, lock_of_person, nothing_left_to_send, pseudonymise, sold_since};
 pub use store::returns::{NewReturnItem, move_return, note_restocked, request_return, returns};
 pub use store::{LockedOrder, find, hold, is_erased, keep_for_review, lock, lock_of_guest, overdue, release};
 
@@ -87,6 +91,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(fulfilments_http::set_order_tracking))
         .routes(routes!(fulfilments_http::create_fulfilment))
         .routes(routes!(fulfilments_http::update_fulfilment))
+        .routes(routes!(returns_list_http::list_returns))
         .routes(routes!(returns_http::create_return))
         .routes(routes!(returns_http::update_return))
         .routes(routes!(refunds_http::list_order_refunds, refunds_http::create_refund))

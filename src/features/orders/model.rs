@@ -9,7 +9,7 @@ use super::payment_method::{PaymentMethod, TransferInstructions};
 use super::returns::{Return, ReturnView};
 use super::status::{Actor, Status};
 use crate::features::payments::{BuyerRefund, Refund};
-use crate::platform::address::Address;
+use crate::platform::address::{Address, Country};
 use crate::platform::config::Payments;
 use crate::platform::format::absolute_url;
 use crate::platform::ids::{CartId, OrderId, OrderItemId, ProductId, UserId, VariantId};
@@ -33,6 +33,7 @@ pub struct Order {
     pub tax_included_minor: i64,
     pub taxes: Vec<OrderTax>,
     pub total_minor: i64,
+    pub paid_minor: i64,
     pub coupon_code: Option<String>,
     pub shipping_address: serde_json::Value,
     pub shipping_method: String,
@@ -97,6 +98,23 @@ impl OrderItem {
 }
 
 impl Order {
+    /// The name of whoever gets it.
+    pub fn recipient(&self) -> String {
+        let text = |key: &str| self.shipping_address[key].as_str().unwrap_or_default();
+        format!("{} {}", text("firstName"), text("lastName")).trim().to_owned()
+    }
+
+    /// Where it goes, line by line, without the recipient.
+    pub fn address_lines(&self) -> Vec<String> {
+        let text = |key: &str| self.shipping_address[key].as_str().unwrap_or_default().trim();
+        let town = [text("city"), text("region"), text("postalCode")];
+        let town: Vec<_> = town.into_iter().filter(|part| !part.is_empty()).collect();
+        let country = text("country").parse::<Country>();
+        let country = country.as_ref().map_or_else(|_| text("country"), |country| country.name());
+        let lines = [text("addressLine1"), text("addressLine2"), text("landmark"), &town.join(", "), country];
+        lines.into_iter().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
     /// The way of shipping in words.
     pub fn shipping_label(&self) -> &str {
         self.shipping_name.as_deref().unwrap_or(&self.shipping_method)

@@ -63,7 +63,7 @@ pub(super) async fn record_payment(
     IdempotencyHeader(key): IdempotencyHeader,
     body: Body<RecordPayment>,
 ) -> Result<Keyed> {
-    let key = key_about(id, "POST /admin/orders/{order}/payments", key, body.fingerprint);
+    let key = key_about(id, identity.user_id, "POST /admin/orders/{order}/payments", key, body.fingerprint);
     let RecordPayment { amount, channel, reference, received_at, note } = body.value;
     if amount.0 == 0 {
         return Err(Error::field("amount", "must be more than nothing"));

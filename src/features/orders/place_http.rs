@@ -18,10 +18,11 @@ use crate::features::coupons::Code;
 use crate::features::shipping::ShippingOption;
 use crate::flows::place::{self, Quote, QuotedLine};
 use crate::flows::quote::Destination;
+use crate::limits;
 use crate::platform::address::{Address, Country, UnknownRegion};
 use crate::platform::error::{Error, Result};
 use crate::platform::format::absolute_url;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, ok};
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, RequestMeta, ok};
 use crate::platform::idempotency;
 use crate::platform::ids::{ProductId, VariantId};
 use crate::platform::money::Amount;
@@ -199,17 +200,20 @@ fn items_of(app: &App, items: Option<Vec<PlaceOrderItem>>) -> Result<Option<Vec<
 /// What an order would cost
 ///
 /// By the same calculation as the order itself, with every way of shipping and its price. Nothing is set aside, and what is sold
-/// out is told and not refused. A coupon that cannot be used is refused with the reason.
+/// out is told and not refused. A coupon that cannot be used is refused with the reason; codes that are none may be tried a few times a
+/// minute.
 #[utoipa::path(post, path = "/orders/quote", tag = "Orders", security((), ("bearer" = [])), request_body = QuoteOrder, responses(
     (status = 200, body = Envelope<QuoteData>),
     (status = 400, body = ErrorEnvelope, description = "A field is wrong, the cart is empty, a product is not for sale, the shop does not send there, or the coupon cannot be used"),
     (status = 401, body = ErrorEnvelope),
     (status = 409, body = ErrorEnvelope, description = "Something in the cart is not for sale any more"),
+    (status = 429, body = ErrorEnvelope, description = "Too many requests, or codes of coupons that there are not"),
 ))]
 pub(super) async fn quote_order(
     State(app): State<App>,
     caller: Caller,
     owner: Owner,
+    meta: RequestMeta,
     body: Body<QuoteOrder>,
 ) -> Answer<QuoteData> {
     let QuoteOrder { items, email, shipping_address, shipping_method, coupon_code } = body.value;
@@ -233,6 +237,7 @@ pub(super) async fn quote_order(
         payment_method: PaymentMethod::default(),
         notes: None,
     };
+    limits::check_code(&app, &meta, request.coupon.as_ref()).await?;
     let quote = place::quote(&app, request).await?;
     Ok(ok(QuoteData { quote: QuoteView::new(quote, &app.config.public_url()) }))
 }
@@ -250,11 +255,13 @@ pub(super) async fn quote_order(
     (status = 401, body = ErrorEnvelope),
     (status = 409, body = ErrorEnvelope, description = "Something is sold out (each line is named), the cart has changed, too many orders are to be paid on delivery, or the same key is still running"),
     (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
+    (status = 429, body = ErrorEnvelope, description = "Too many requests, or codes of coupons that there are not"),
 ))]
 pub(super) async fn place_order(
     State(app): State<App>,
     caller: Caller,
     owner: Owner,
+    meta: RequestMeta,
     IdempotencyHeader(key): IdempotencyHeader,
     body: Body<PlaceOrder>,
 ) -> Result<Response> {
@@ -295,7 +302,18 @@ pub(super) async fn place_order(
         let view = OrderView::new(order, &shop.config.public_url()).paid_by(order.transfer(&shop.config.payments));
         serde_json::to_string(&Envelope::of(OrderData { order: view }))
     };
-    let answer = place::place(&app, request, idempotency, view).await?;
+    let mut answer = None;
+    if request.coupon.is_some() {
+        // Whoever asks for his answer once more tries no code.
+        answer = place::answered(&app, idempotency.as_ref()).await?;
+        if answer.is_none() {
+            limits::check_code(&app, &meta, request.coupon.as_ref()).await?;
+        }
+    }
+    let answer = match answer {
+        Some(answer) => answer,
+        None => place::place(&app, request, idempotency, view).await?,
+    };
     let status =
         u16::try_from(answer.status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::CREATED);
     let mut response = (status, [(CONTENT_TYPE, "application/json")], answer.body).into_response();

@@ -158,6 +158,6 @@ pub(super) async fn create_refund(
     IdempotencyHeader(key): IdempotencyHeader,
     body: Body<CreateRefund>,
 ) -> Result<Keyed> {
-    let key = key_about(id, "POST /admin/orders/{order}/refunds", key, body.fingerprint);
+    let key = key_about(id, identity.user_id, "POST /admin/orders/{order}/refunds", key, body.fingerprint);
     ask::by_staff(&app, &identity, &meta, id, body.value.check()?, key).await
 }

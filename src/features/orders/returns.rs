@@ -25,6 +25,9 @@ pub enum ReturnStatus {
 }
 
 impl ReturnStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Requested, Self::Approved, Self::Rejected, Self::Received, Self::Cancelled];
+
     /// What staff may make of a return. The database has the same rule, `returns_moves`.
     pub fn next(self) -> &'static [Self] {
         match self {

@@ -80,7 +80,7 @@ impl RequestReturn {
     (status = 400, body = ErrorEnvelope),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
-    (status = 409, body = ErrorEnvelope, description = "It was not sent, it is too late, a return is under way, not so much was sent, or the same key is still running"),
+    (status = 409, body = ErrorEnvelope, description = "It was not sent, it is too late, a return is under way, five were withdrawn, not so much was sent, or the same key is still running"),
     (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
 ))]
 pub(super) async fn request_return(
@@ -90,7 +90,7 @@ pub(super) async fn request_return(
     IdempotencyHeader(key): IdempotencyHeader,
     body: Body<RequestReturn>,
 ) -> Result<Keyed> {
-    let key = key_about(id, "POST /orders/{order}/returns", key, body.fingerprint);
+    let key = key_about(id, identity.user_id, "POST /orders/{order}/returns", key, body.fingerprint);
     send_back::request_as_customer(&app, id, identity.user_id, body.value.check()?, key).await
 }
 
@@ -139,7 +139,7 @@ pub(super) async fn create_return(
     IdempotencyHeader(key): IdempotencyHeader,
     body: Body<RequestReturn>,
 ) -> Result<Keyed> {
-    let key = key_about(id, "POST /admin/orders/{order}/returns", key, body.fingerprint);
+    let key = key_about(id, identity.user_id, "POST /admin/orders/{order}/returns", key, body.fingerprint);
     send_back::request_as_staff(&app, &identity, &meta, id, body.value.check()?, key).await
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::Stream;
 use serde_json::json;
 
-use super::detail::{self, StaffOrderView, lock_version};
+use super::detail::{self, StaffOrderData, lock_version};
 use super::model::Order;
 use super::store::moves;
 use super::store::staff::{self, Filter, Sort};
@@ -14,6 +14,8 @@ use crate::features::auth::Identity;
 use crate::platform::csv::{protect, table};
 use crate::platform::error::{Error, Result};
 use crate::platform::http::RequestMeta;
+use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::idempotency;
 use crate::platform::ids::OrderId;
 use crate::platform::money::Amount;
 use crate::platform::page::{Page, Part};
@@ -42,38 +44,45 @@ const COLUMNS: [&str; 18] = [
     "Total",
 ];
 
-/// Writes a note on an order's timeline. Its words are left out of the audit log: they are in the timeline, where they can be
-/// erased.
+/// Writes a note on an order's timeline, which the buyer may read or not. Its words are left out of the audit log: they are in the
+/// timeline, where they can be erased.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when the buyer was erased.
+/// `NotFound`; `Conflict` when the buyer was erased; what [`idempotency::claim`] refuses.
 pub(super) async fn add_note(
     app: &App,
     actor: &Identity,
     meta: &RequestMeta,
     id: OrderId,
-    text: &str,
-    is_visible: bool,
-) -> Result<StaffOrderView> {
+    (text, is_visible): (&str, bool),
+    key: Option<idempotency::Request>,
+) -> Result<Keyed> {
     let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    let order = lock_version(&mut tx, id, None).await?;
-    if order.is_erased() {
-        return Err(Error::conflict("The buyer of this order was erased; nothing is written about it any more."));
-    }
-    moves::add_note(&mut tx, id, actor.user_id, text, !is_visible, now).await?;
-    let view = detail::staff_detail(&mut tx, id, &app.config.public_url()).await?;
-    let entry = audit::Entry {
-        actor: Some(actor),
-        action: "order.add_note",
-        entity: "order",
-        entity_id: Some(id.to_string()),
-        before: None,
-        after: Some(json!({"visibleToCustomer": is_visible})),
+    let mut tx = match keyed::begin(&app.db, key.as_ref(), now).await? {
+        Begun::Given(answer) => return Ok(answer),
+        Begun::Open(tx) => tx,
     };
-    audit::record(&mut tx, entry, meta, now).await?;
-    tx.commit().await?;
-    Ok(view)
+    let done = async {
+        let order = lock_version(&mut tx, id, None).await?;
+        if order.is_erased() {
+            return Err(Error::conflict("The buyer of this order was erased; nothing is written about it any more."));
+        }
+        moves::add_note(&mut tx, id, actor.user_id, text, !is_visible, now).await?;
+        let order = detail::staff_detail(&mut tx, id, &app.config.public_url()).await?;
+        let answer = tx.answer(201, StaffOrderData { order }).await?;
+        let entry = audit::Entry {
+            actor: Some(actor),
+            action: "order.add_note",
+            entity: "order",
+            entity_id: Some(id.to_string()),
+            before: None,
+            after: Some(json!({"visibleToCustomer": is_visible})),
+        };
+        audit::record(&mut tx, entry, meta, now).await?;
+        Ok(answer)
+    }
+    .await;
+    tx.end(done).await
 }
 
 /// Puts on record that somebody takes orders away.

@@ -1,6 +1,8 @@
 //! The endpoints of payments.
 
 use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,8 +13,9 @@ use crate::features::auth::Caller;
 use crate::flows::start_payment::{Payer, Started};
 use crate::flows::{settle, start_payment};
 use crate::platform::config::TransferAccount;
-use crate::platform::error::Error;
-use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, PathName, RequestMeta, ok};
+use crate::platform::error::{Error, Result};
+use crate::platform::http::{Answer, Body, Envelope, ErrorEnvelope, IdempotencyHeader, PathName, RequestMeta, ok};
+use crate::platform::idempotency;
 use crate::platform::ids::{OrderId, PaymentId};
 use crate::platform::money::Amount;
 use crate::platform::text::Email;
@@ -110,26 +113,42 @@ pub(super) struct VerifiedPayment {
 /// Pay an order
 ///
 /// Gives the provider's page. An attempt that can still be paid is given again. Of an order that is paid by a transfer to an
-/// account of the shop it gives the accounts.
+/// account of the shop it gives the accounts. Send an `Idempotency-Key`: a repeated request with the same key and body gets the same
+/// attempt, also when it is paid or has failed by now; another attempt needs another key.
 #[utoipa::path(post, path = "/payments/initialize", tag = "Payments", security((), ("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters, kept for 24 hours")),
     request_body = InitializePayment, responses(
     (status = 200, body = Envelope<StartedPayment>),
     (status = 400, body = ErrorEnvelope),
     (status = 402, body = ErrorEnvelope, description = "The provider refuses the payment"),
     (status = 404, body = ErrorEnvelope, description = "Unknown, or another person's"),
-    (status = 409, body = ErrorEnvelope, description = "The order is paid, closed, or paid on delivery, or its goods are sold out by now"),
+    (status = 409, body = ErrorEnvelope, description = "The order is paid, closed, or paid on delivery, its goods are sold out by now, or the same key is still running"),
+    (status = 422, body = ErrorEnvelope, description = "The key was used with another body"),
     (status = 503, body = ErrorEnvelope, description = "The provider does not answer"),
 ))]
 pub(super) async fn initialize_payment(
     State(app): State<App>,
     caller: Caller,
     meta: RequestMeta,
+    IdempotencyHeader(key): IdempotencyHeader,
     body: Body<InitializePayment>,
-) -> Answer<StartedPayment> {
+) -> Result<Response> {
     let InitializePayment { order_id, email } = body.value;
-    let payer =
-        Payer { user: caller.map(|c| c.user_id), email: email.as_ref().map(Email::as_str), ip: meta.ip.as_deref() };
-    Ok(ok(start_payment::start(&app, order_id, payer).await?.into()))
+    let (user, email) = (caller.map(|c| c.user_id), email.as_ref().map(Email::as_str));
+    let key = key.map(|key| idempotency::Request {
+        // As of orders.
+        caller: user.map_or_else(|| format!("guest {}", email.unwrap_or_default()), |id| id.to_string()),
+        route: "POST /payments/initialize",
+        key,
+        fingerprint: body.fingerprint,
+    });
+    let payer = Payer { user, email, ip: meta.ip.as_deref(), key: key.as_ref() };
+    let answer = start_payment::start(&app, order_id, payer).await?;
+    let mut response = ok(StartedPayment::from(answer.started)).into_response();
+    if answer.replayed {
+        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
 /// Ask whether a payment has arrived

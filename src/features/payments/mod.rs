@@ -25,7 +25,10 @@ pub use refunds::{
     noted,
 };
 pub use risk::{Facts, Finding, Rule, Subject, findings, score};
-pub use store::looks::{Look, claim_looks, end_looks, put_off_looks};
+pub use store::disputed::{know_dispute, taken_by_dispute};
+pub use store::looks::{Look, await_again, claim_looks, end_looks, is_awaited, put_off_looks};
+pub use store::outcome::{abandon_open, decide, fail, flag, succeed};
+pub use store::people::{erase_answers, export};
 pub use store::refunds::{
     NewRefund, RefundNews, find_refund, insert_refund, insert_refund_items, move_refund, processed_minor,
     refunded_units, refunds_of_order, refunds_of_payment, request_refunds,
@@ -38,8 +41,8 @@ pub use store::sending::{
     begin_sending, claim_refund, let_go, name_account, note_look, refund_faults, stranded_refunds, unanswered_refunds,
 };
 pub use store::{
-    NewPayment, abandon_open, create, decide, erase_answers, export, fail, find_by_order_open, find_by_reference,
-    find_successful, flag, has_success, lock, of_order, open, order_of_received, succeed, unsettled_of,
+    NewPayment, create, find_by_order_open, find_by_reference, find_successful, has_success, lock, of_order, open,
+    order_of_received, unsettled_of,
 };
 
 /// The routes under `/api/v1`.

@@ -53,6 +53,11 @@ impl PaymentStatus {
             Self::Flagged => "flagged",
         }
     }
+
+    /// Whether the attempt has ended without money, which may come all the same.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Failed | Self::Abandoned)
+    }
 }
 
 /// An attempt to pay an order.
@@ -98,6 +103,13 @@ pub struct Payment {
     pub paid_currency: String,
     /// What was decided about money that did not fit.
     pub decision: Option<Decision>,
+}
+
+impl Payment {
+    /// What a buyer may want back, in minor units: what came, or what is to come where that is not known.
+    pub fn at_stake_minor(&self) -> i64 {
+        if self.paid_minor > 0 { self.paid_minor } else { self.amount_minor }
+    }
 }
 
 /// Who brings the money of a payment.

@@ -173,7 +173,7 @@ pub(super) struct BanksData {
 
 /// List the banks to which a refund can go
 ///
-/// As the payment provider lists them.
+/// As the payment provider lists them; it has lists for GHS, KES, NGN and ZAR.
 #[utoipa::path(get, path = "/admin/payments/banks", tag = "Payments, staff",
     security(("bearer" = ["manage_payments"])), params(BankQuery), responses(
     (status = 200, body = Envelope<BanksData>),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::platform::ids::{OrderId, OrderItemId, PaymentId, RefundId, ReturnId, UserId};
+use crate::platform::ids::{DisputeId, OrderId, OrderItemId, PaymentId, RefundId, ReturnId, UserId};
 use crate::platform::money::Amount;
 
 /// Where a refund stands.
@@ -79,7 +79,7 @@ pub enum RefundOrigin {
     Provider,
     /// Somebody of the shop has given the money back by hand, such as by a bank transfer.
     Manual,
-    /// A dispute that the shop has lost.
+    /// A dispute: the buyer's bank has taken the money back.
     Dispute,
 }
 
@@ -122,6 +122,8 @@ pub struct Refund {
     /// The refund that stands in for this one, which failed.
     pub retried_as: Option<RefundId>,
     pub return_id: Option<ReturnId>,
+    pub dispute_number: Option<i64>,
+    pub dispute_id: Option<DisputeId>,
     pub provider_refund_id: Option<i64>,
     pub attempts: i32,
     pub last_error: Option<String>,
@@ -181,6 +183,8 @@ pub struct RefundView {
     retried_as: Option<RefundId>,
     /// The return that it pays for.
     return_id: Option<ReturnId>,
+    /// The dispute that took the money, once the shop knows it.
+    dispute_id: Option<DisputeId>,
     /// The provider's number.
     provider_refund_id: Option<i64>,
     /// How often it was sent.
@@ -235,6 +239,7 @@ impl From<Refund> for RefundView {
             retry_of: refund.retry_of,
             retried_as: refund.retried_as,
             return_id: refund.return_id,
+            dispute_id: refund.dispute_id,
             provider_refund_id: refund.provider_refund_id,
             attempts: refund.attempts,
             last_error: refund.last_error,

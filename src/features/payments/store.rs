@@ -1,18 +1,20 @@
 //! SQL of payments. Whoever changes a payment has locked its order first.
 
+pub(super) mod disputed;
 pub(super) mod looks;
+pub(super) mod outcome;
+pub(super) mod people;
 pub(super) mod refunds;
 pub(super) mod reviews;
 pub(super) mod sending;
 pub(super) mod staff;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::model::{Decision, OrderPayment, OrderRefund, Payment, PaymentStatus, Proof, Provider};
+use super::model::{Decision, OrderPayment, OrderRefund, Payment, PaymentStatus, Provider};
 use crate::platform::ids::{OrderId, PaymentId, UserId};
 use crate::platform::money::Amount;
 
@@ -201,122 +203,6 @@ pub async fn open(
     Ok(opened.rows_affected() == 1)
 }
 
-/// The money is here and fits.
-///
-/// # Errors
-/// The database's.
-pub async fn succeed(c: &mut PgConnection, id: PaymentId, proof: &Proof, now: DateTime<Utc>) -> sqlx::Result<()> {
-    take(c, id, PaymentStatus::Success, proof, None, now).await
-}
-
-/// Money is here that does not fit, in this currency.
-///
-/// # Errors
-/// The database's.
-pub async fn flag(
-    c: &mut PgConnection,
-    id: PaymentId,
-    proof: &Proof,
-    (reason, currency): (&str, &str),
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    take(c, id, PaymentStatus::Flagged, proof, Some((reason, currency)), now).await
-}
-
-async fn take(
-    c: &mut PgConnection,
-    id: PaymentId,
-    status: PaymentStatus,
-    proof: &Proof,
-    flag: Option<(&str, &str)>,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update payments
-         set status = $2, paid_minor = $3, provider_transaction_id = $4, channel = $5, card_brand = $6,
-             card_last4 = $7, gateway_response = $8, paid_at = $9, flag_reason = $10,
-             paid_currency = nullif($11, currency), updated_at = $12
-         where id = $1 and status not in ('success', 'flagged')",
-        id.0,
-        status as PaymentStatus,
-        proof.amount_minor,
-        proof.transaction_id,
-        proof.channel,
-        proof.card_brand,
-        proof.card_last4,
-        proof.gateway_response,
-        proof.paid_at,
-        flag.map(|(reason, _)| reason),
-        flag.map(|(_, currency)| currency),
-        now,
-    )
-    .execute(c)
-    .await?;
-    Ok(())
-}
-
-/// The provider refused the attempt. A success is never turned back. False when nothing changed.
-///
-/// # Errors
-/// The database's.
-pub async fn fail(c: &mut PgConnection, id: PaymentId, words: Option<&str>, now: DateTime<Utc>) -> sqlx::Result<bool> {
-    let failed = sqlx::query!(
-        "update payments set status = 'failed', gateway_response = $2, updated_at = $3
-         where id = $1 and status in ('created', 'open')",
-        id.0,
-        words,
-        now,
-    )
-    .execute(c)
-    .await?;
-    Ok(failed.rows_affected() == 1)
-}
-
-/// Writes down what was decided about money that does not fit; `by` is none where the program has decided. Accepted money has
-/// paid its order. False when that was decided before.
-///
-/// # Errors
-/// The database's; a unique violation (`payments_one_success`) when the order was paid by another attempt.
-pub async fn decide(
-    c: &mut PgConnection,
-    id: PaymentId,
-    decision: Decision,
-    by: Option<UserId>,
-    note: Option<&str>,
-    now: DateTime<Utc>,
-) -> sqlx::Result<bool> {
-    let decided = sqlx::query!(
-        "update payments
-         set decision = $2, decided_by = $3, decided_at = $4, decision_note = $5, updated_at = $4,
-             status = case when $2 = 'accept' then 'success' else status end,
-             flag_reason = case when $2 = 'accept' then null else flag_reason end
-         where id = $1 and status = 'flagged' and decision is null",
-        id.0,
-        decision as Decision,
-        by.map(|id| id.0),
-        now,
-        note,
-    )
-    .execute(c)
-    .await?;
-    Ok(decided.rows_affected() == 1)
-}
-
-/// Ends the open attempt of an order that is given up.
-///
-/// # Errors
-/// The database's.
-pub async fn abandon_open(c: &mut PgConnection, order: OrderId, now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update payments set status = 'abandoned', updated_at = $2 where order_id = $1 and status in ('created', 'open')",
-        order.0,
-        now,
-    )
-    .execute(c)
-    .await?;
-    Ok(())
-}
-
 /// The payments of an order with what goes back of each, the oldest first, at most 100.
 ///
 /// # Errors
@@ -339,32 +225,6 @@ pub async fn of_order(c: &mut PgConnection, order: OrderId) -> sqlx::Result<Vec<
     .await
 }
 
-/// The attempts to pay these orders, for the buyer to take away.
-///
-/// # Errors
-/// The database's.
-pub async fn export(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Result<Value> {
-    let orders: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
-    sqlx::query_scalar!(
-        r#"select coalesce(jsonb_agg(jsonb_build_object('id', id, 'orderNumber', order_number, 'provider', provider,
-                    'reference', reference, 'status', status, 'amount', amount_minor / 100.0, 'currency', currency,
-                    'channel', channel, 'cardBrand', card_brand, 'cardLast4', card_last4, 'paidAt', paid_at,
-                    'createdAt', created_at, 'receivedReference', received_reference, 'check', checked, 'refunds', refunds)
-                    order by created_at, id), '[]') as "payments!"
-           from (select p.*, (select jsonb_build_object('status', status, 'startedAt', started_at, 'decidedAt', decided_at,
-                                'addressKept', ip_hash is not null)
-                              from payment_reviews where payment_id = p.id) as checked,
-                        (select coalesce(jsonb_agg(jsonb_build_object('amount', r.amount_minor / 100.0, 'status', r.status,
-                           'reason', case when r.origin <> 'manual' then r.reason end, 'createdAt', r.created_at,
-                           'processedAt', r.processed_at) order by r.created_at, r.id), '[]')
-                         from refunds r where r.payment_id = p.id) as refunds
-                 from payments p where order_id = any($1) order by created_at desc limit 10000) mine"#,
-        &orders,
-    )
-    .fetch_one(c)
-    .await
-}
-
 /// Which of these orders have money that is not where it belongs: the staff has to decide about it, it is on its way back, or it
 /// has not gone and nothing stands in for that.
 ///
@@ -379,35 +239,6 @@ pub async fn unsettled_of(c: &mut PgConnection, orders: &[OrderId]) -> sqlx::Res
                or r.status = 'failed' and r.origin in ('staff', 'system')
                   and not exists (select from refunds n where n.retry_of = r.id))))"#,
         &orders,
-    )
-    .fetch_all(c)
-    .await
-}
-
-/// Takes out what the provider and the staff said about the person who paid these orders and about his money, and by what he is
-/// known again. Amounts and references stay. Gives the references, under which the provider's events are stored.
-///
-/// # Errors
-/// The database's.
-pub async fn erase_answers(c: &mut PgConnection, orders: &[OrderId], now: DateTime<Utc>) -> sqlx::Result<Vec<String>> {
-    reviews::forget(c, orders).await?;
-    let orders: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
-    sqlx::query!(
-        "update refunds r set reason = null, last_error = null, account_last4 = null, updated_at = $2
-         from payments p
-         where p.order_id = any($1) and r.payment_id = p.id and num_nonnulls(r.reason, r.last_error, r.account_last4) > 0",
-        &orders,
-        now,
-    )
-    .execute(&mut *c)
-    .await?;
-    sqlx::query_scalar!(
-        "update payments
-         set authorization_url = null, access_code = null, channel = null, card_brand = null, card_last4 = null,
-             gateway_response = null, received_reference = null, decision_note = null, updated_at = $2
-         where order_id = any($1) returning reference",
-        &orders,
-        now,
     )
     .fetch_all(c)
     .await

@@ -122,7 +122,8 @@ pub(super) async fn get_reconciliation_report(
 pub(super) struct ListFindings {
     /// That this reconciliation met.
     reconciliation: Option<String>,
-    /// `MISSING_IN_PAYSTACK`, `MISSING_IN_LOCAL`, `AMOUNT_MISMATCH`, `CURRENCY_MISMATCH`, `MODE_MISMATCH` or `STATUS_MISMATCH`.
+    /// `MISSING_IN_PAYSTACK`, `MISSING_IN_LOCAL`, `AMOUNT_MISMATCH`, `CURRENCY_MISMATCH`, `MODE_MISMATCH`, `STATUS_MISMATCH` or
+    /// `REFUND_MISMATCH`.
     kind: Option<String>,
     /// `open`, `mended` or `resolved`.
     status: Option<String>,

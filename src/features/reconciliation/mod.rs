@@ -1,6 +1,7 @@
 //! Reconciliation: the provider's list of a time, compared with our payments. What differs is a finding, told once however
-//! many runs meet it; money that came and that we did not hear of is mended, and nothing else. A run goes on where it ended,
-//! step by step: it reads the list, searches for what that does not have, compares, mends. `flows/reconcile/` does the work.
+//! many runs meet it; money that came, or goes back, and that we did not hear of is mended, and nothing else. A run goes on where it
+//! ended, step by step: it reads the list, searches for what that does not have, reads the list of refunds too, compares, mends.
+//! `flows/reconcile/` does the work.
 
 mod http;
 mod model;
@@ -15,11 +16,14 @@ use crate::app::App;
 
 pub use model::{Difference, Kind, Ours, Step, Theirs, compare};
 pub use service::{record_start, totals, view};
-pub use store::findings::{Found, Mendable, Sum, end_mending, mendable, note, summary};
-pub use store::items::{Item, Pair, Unlisted, count_items, forget_items, insert_items, pairs, sums, unlisted};
+pub use store::findings::{Found, Mendable, Sum, drop_hit, end_mending, mendable, note, summary};
+pub use store::items::{
+    Item, Older, Pair, TheirRefund, Unlisted, count_items, forget_items, insert_items, insert_refunds, older, pairs,
+    sums, unlisted,
+};
 pub use store::runs::{
     NewRun, Run, begin_again, begin_step, count_failure, end, find, insert, note_compared, note_page, note_progress,
-    order_day, running,
+    note_refund_page, order_day, running,
 };
 pub use view::ReconciliationView;
 

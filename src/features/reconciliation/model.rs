@@ -12,11 +12,11 @@ use crate::features::payments::PaymentStatus;
 pub enum Step {
     /// It reads the provider's list.
     Read,
-    /// It asks about our money that the list does not have.
+    /// It asks about our money that the list does not have, and then reads the provider's list of refunds.
     Search,
     /// It compares.
     Compare,
-    /// It takes in money that we did not hear of.
+    /// It takes in money, and refunds, that we did not hear of.
     Mend,
 }
 
@@ -37,17 +37,20 @@ pub enum Kind {
     ModeMismatch,
     /// One has the money and the other has not.
     StatusMismatch,
+    /// Both have the money, and not the same refunds of it.
+    RefundMismatch,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::MissingInPaystack,
         Self::MissingInLocal,
         Self::AmountMismatch,
         Self::CurrencyMismatch,
         Self::ModeMismatch,
         Self::StatusMismatch,
+        Self::RefundMismatch,
     ];
 
     /// The name on the wire.
@@ -59,6 +62,7 @@ impl Kind {
             Self::CurrencyMismatch => "CURRENCY_MISMATCH",
             Self::ModeMismatch => "MODE_MISMATCH",
             Self::StatusMismatch => "STATUS_MISMATCH",
+            Self::RefundMismatch => "REFUND_MISMATCH",
         }
     }
 }
@@ -74,6 +78,18 @@ pub struct Theirs {
     pub currency: String,
     /// What was charged, in minor units.
     pub amount_minor: i64,
+    /// What of it goes back by refunds that are listed and have not failed, but for what disputes took.
+    pub refunded_minor: i64,
+    /// Whether we do not have all of these.
+    pub has_unheard: bool,
+}
+
+impl Theirs {
+    /// The same with what goes back in the place of what came, and as the list of refunds tells of it: it was taken.
+    #[must_use]
+    pub fn going_back(&self) -> Self {
+        Self { status: "success".to_owned(), amount_minor: self.refunded_minor, ..self.clone() }
+    }
 }
 
 /// A payment as we have it.
@@ -87,6 +103,18 @@ pub struct Ours {
     pub paid_minor: i64,
     /// What goes back of it.
     pub refunded_minor: i64,
+    /// What of that the provider is known to have, but for what disputes took.
+    pub sent_back_minor: i64,
+    /// Whether the provider does not list all of these.
+    pub has_unlisted: bool,
+}
+
+impl Ours {
+    /// The same with what goes back in the place of what came.
+    #[must_use]
+    pub fn going_back(&self) -> Self {
+        Self { paid_minor: self.sent_back_minor, ..self.clone() }
+    }
 }
 
 /// That something differs.
@@ -111,6 +139,8 @@ pub fn compare(theirs: &Theirs, ours: Option<&Ours>, domain: &str) -> Option<Dif
         None if came || went_back => (Kind::MissingInLocal, false),
         None => return None,
         Some(ours) if came && !has_money(ours) => (Kind::StatusMismatch, true),
+        // Some went back that we did not hear of.
+        Some(ours) if went_back && has_money(ours) && theirs.has_unheard => (Kind::RefundMismatch, true),
         // It went back, and we do not know of all of it.
         Some(ours) if went_back && has_money(ours) && ours.refunded_minor < ours.paid_minor => {
             (Kind::StatusMismatch, false)
@@ -121,6 +151,7 @@ pub fn compare(theirs: &Theirs, ours: Option<&Ours>, domain: &str) -> Option<Dif
             (Kind::CurrencyMismatch, false)
         }
         Some(ours) if came && ours.paid_minor != theirs.amount_minor => (Kind::AmountMismatch, false),
+        Some(ours) if has_money(ours) && (theirs.has_unheard || ours.has_unlisted) => (Kind::RefundMismatch, true),
         Some(_) => return None,
     };
     Some(Difference { kind, mendable })
@@ -131,12 +162,20 @@ mod tests {
     use super::*;
 
     fn theirs(status: &str) -> Theirs {
-        Theirs { status: status.into(), domain: "test".into(), currency: "NGN".into(), amount_minor: 5_000 }
+        Theirs {
+            status: status.into(),
+            domain: "test".into(),
+            currency: "NGN".into(),
+            amount_minor: 5_000,
+            refunded_minor: 0,
+            has_unheard: false,
+        }
     }
 
     fn ours(status: PaymentStatus, refunded_minor: i64) -> Ours {
         let has_money = matches!(status, PaymentStatus::Success | PaymentStatus::Flagged);
-        Ours { status, currency: "NGN".into(), paid_minor: if has_money { 5_000 } else { 0 }, refunded_minor }
+        let paid_minor = if has_money { 5_000 } else { 0 };
+        Ours { status, currency: "NGN".into(), paid_minor, refunded_minor, sent_back_minor: 0, has_unlisted: false }
     }
 
     fn kind(theirs: &Theirs, ours: Option<&Ours>) -> Option<(Kind, bool)> {
@@ -181,6 +220,36 @@ mod tests {
         assert_eq!(kind(&live, Some(&paid)), Some((Kind::ModeMismatch, false)));
         assert_eq!(kind(&live, None), Some((Kind::ModeMismatch, false)));
         assert_eq!(kind(&Theirs { domain: "live".into(), ..theirs("failed") }, None), None);
+    }
+
+    #[test]
+    fn what_goes_back_is_compared_where_both_have_the_money() {
+        use PaymentStatus::{Failed, Flagged, Success};
+        let back = |status: &str, refunded_minor, has_unheard| Theirs { refunded_minor, has_unheard, ..theirs(status) };
+        let sent = |status, sent_back_minor, has_unlisted| {
+            let ours = ours(status, sent_back_minor);
+            Ours { sent_back_minor, has_unlisted, ..ours }
+        };
+        let found = Some((Kind::RefundMismatch, true));
+        for paid in [Success, Flagged] {
+            // Refunds are told apart by their numbers: equal sums prove nothing.
+            for (is_unheard, is_unlisted) in [(true, false), (false, true), (true, true)] {
+                let (theirs, ours) = (back("success", 700, is_unheard), sent(paid, 700, is_unlisted));
+                assert_eq!(kind(&theirs, Some(&ours)), found, "{is_unheard} {is_unlisted}");
+            }
+            // One of ours came after the list.
+            assert_eq!(kind(&back("success", 700, false), Some(&sent(paid, 900, false))), None);
+            assert_eq!(kind(&back("reversed", 5_000, true), Some(&sent(paid, 0, false))), found);
+            assert_eq!(kind(&back("reversed", 5_000, false), Some(&sent(paid, 5_000, false))), None);
+            // A dispute took it: no refund on either side.
+            assert_eq!(kind(&back("reversed", 0, false), Some(&ours(paid, 5_000))), None);
+        }
+        // What explains it goes before it.
+        let less = Theirs { amount_minor: 4_999, ..back("success", 700, true) };
+        assert_eq!(kind(&less, Some(&sent(Success, 0, false))), Some((Kind::AmountMismatch, false)));
+        assert_eq!(kind(&back("success", 700, true), Some(&ours(Failed, 0))), Some((Kind::StatusMismatch, true)));
+        let (theirs, ours) = (back("success", 700, true).going_back(), sent(Success, 30, false).going_back());
+        assert_eq!((theirs.amount_minor, ours.paid_minor), (700, 30));
     }
 
     #[test]

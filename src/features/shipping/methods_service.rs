@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 use serde_json::json;
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::model::{Method, Tier, Zone};
@@ -14,7 +13,7 @@ use crate::app::App;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::{MethodId, ZoneId};
 use crate::platform::money::Amount;
@@ -123,18 +122,17 @@ pub(super) async fn create(
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
     };
-    let done = create_in(&mut tx, app, (actor, meta), (zone, new), key.as_ref()).await;
-    let answer = keyed::end(tx, done).await?;
+    let done = create_in(&mut tx, app, (actor, meta), (zone, new)).await;
+    let answer = tx.end(done).await?;
     app.rates.forget().await;
     Ok(answer)
 }
 
 async fn create_in(
-    tx: &mut PgConnection,
+    tx: &mut Once<'_>,
     app: &App,
     (actor, meta): (&Identity, &RequestMeta),
     (zone_id, new): (ZoneId, NewMethod),
-    key: Option<&idempotency::Request>,
 ) -> Result<Keyed> {
     store::lock(tx).await?;
     let all = store::zones(tx).await?;
@@ -146,7 +144,7 @@ async fn create_in(
     check(&mut method)?;
     store::save_method(tx, zone_id, &method).await.map_err(refusal)?;
     let (id, after) = (method.id.to_string(), json!({"zoneId": zone_id, "method": method}));
-    let answer = keyed::answer(tx, key, 201, ShippingMethodData { method }, app.clock.now()).await?;
+    let answer = tx.answer(201, ShippingMethodData { method }).await?;
     let deed = Deed { actor, meta, action: "shipping_method.create", entity: "shipping_method", id };
     record(tx, app, deed, None, Some(after)).await?;
     Ok(answer)

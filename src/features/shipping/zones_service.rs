@@ -12,7 +12,7 @@ use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::ZoneId;
 use crate::platform::place::{Place, PlaceCountry};
@@ -53,18 +53,17 @@ pub(super) async fn create(
         Begun::Open(tx) => tx,
     };
     let zone = Zone { id: ZoneId::new(), name, places, methods: Vec::new(), version: 1 };
-    let done = create_in(&mut tx, app, (actor, meta), zone, key.as_ref()).await;
-    let answer = keyed::end(tx, done).await?;
+    let done = create_in(&mut tx, app, (actor, meta), zone).await;
+    let answer = tx.end(done).await?;
     app.rates.forget().await;
     Ok(answer)
 }
 
 async fn create_in(
-    tx: &mut PgConnection,
+    tx: &mut Once<'_>,
     app: &App,
     (actor, meta): (&Identity, &RequestMeta),
     zone: Zone,
-    key: Option<&idempotency::Request>,
 ) -> Result<Keyed> {
     store::lock(tx).await?;
     let all = store::zones(tx).await?;
@@ -74,7 +73,7 @@ async fn create_in(
     check_free(&all, &zone)?;
     store::save_zone(tx, &zone).await.map_err(refusal)?;
     let (id, after) = (zone.id.to_string(), json!(zone));
-    let answer = keyed::answer(tx, key, 201, ShippingZoneData { zone }, app.clock.now()).await?;
+    let answer = tx.answer(201, ShippingZoneData { zone }).await?;
     let deed = Deed { actor, meta, action: "shipping_zone.create", entity: "shipping_zone", id };
     record(tx, app, deed, None, Some(after)).await?;
     Ok(answer)

@@ -13,7 +13,7 @@ use crate::features::audit;
 use crate::features::auth::Identity;
 use crate::platform::error::{Error, FieldError, Result, violated_constraint};
 use crate::platform::http::RequestMeta;
-use crate::platform::http::keyed::{self, Begun, Keyed};
+use crate::platform::http::keyed::{self, Begun, Keyed, Once};
 use crate::platform::idempotency;
 use crate::platform::ids::TaxId;
 use crate::platform::place::{Place, PlaceCountry};
@@ -121,18 +121,17 @@ pub(super) async fn create(
         Begun::Given(answer) => return Ok(answer),
         Begun::Open(tx) => tx,
     };
-    let done = create_in(&mut tx, app, (actor, meta), new, key.as_ref()).await;
-    let answer = keyed::end(tx, done).await?;
+    let done = create_in(&mut tx, app, (actor, meta), new).await;
+    let answer = tx.end(done).await?;
     app.rates.forget().await;
     Ok(answer)
 }
 
 async fn create_in(
-    tx: &mut PgConnection,
+    tx: &mut Once<'_>,
     app: &App,
     (actor, meta): (&Identity, &RequestMeta),
     new: NewTax,
-    key: Option<&idempotency::Request>,
 ) -> Result<Keyed> {
     let now = app.clock.now();
     let tax = new.check(now)?;
@@ -140,7 +139,7 @@ async fn create_in(
     check_count(&store::all(tx).await?)?;
     store::insert(tx, &tax).await.map_err(refusal)?;
     let (id, after) = (tax.id, json!(tax));
-    let answer = keyed::answer(tx, key, 201, TaxData { tax }, now).await?;
+    let answer = tx.answer(201, TaxData { tax }).await?;
     let deed = Deed { actor, meta, action: "tax.create", id };
     record(tx, app, deed, None, Some(after)).await?;
     Ok(answer)
@@ -190,20 +189,13 @@ pub(super) async fn schedule(
         Begun::Open(tx) => tx,
     };
     let deed = Deed { actor, meta, action: "tax.schedule", id };
-    let done = schedule_in(&mut tx, app, deed, version, change, key.as_ref()).await;
-    let answer = keyed::end(tx, done).await?;
+    let done = schedule_in(&mut tx, app, deed, version, change).await;
+    let answer = tx.end(done).await?;
     app.rates.forget().await;
     Ok(answer)
 }
 
-async fn schedule_in(
-    tx: &mut PgConnection,
-    app: &App,
-    deed: Deed<'_>,
-    version: i32,
-    change: TaxChange,
-    key: Option<&idempotency::Request>,
-) -> Result<Keyed> {
+async fn schedule_in(tx: &mut Once<'_>, app: &App, deed: Deed<'_>, version: i32, change: TaxChange) -> Result<Keyed> {
     store::lock(tx).await?;
     let all = store::all(tx).await?;
     check_count(&all)?;
@@ -220,7 +212,7 @@ async fn schedule_in(
     store::update(tx, &predecessor).await.map_err(refusal)?;
     store::insert(tx, &tax).await.map_err(refusal)?;
     let after = json!({"predecessor": predecessor, "tax": tax});
-    let answer = keyed::answer(tx, key, 201, ScheduledData { tax, predecessor }, app.clock.now()).await?;
+    let answer = tx.answer(201, ScheduledData { tax, predecessor }).await?;
     record(tx, app, deed, Some(before), Some(after)).await?;
     Ok(answer)
 }

@@ -19,6 +19,12 @@ pub(super) enum EventStatus {
     Failed,
 }
 
+/// Whether each delivery of an event is work. Two refunds of one amount have notices that look alike, and a dispute is reminded of
+/// more than once under one number.
+pub(super) fn is_always_work(event: &str) -> bool {
+    ["refund.", "charge.dispute."].iter().any(|group| event.starts_with(group))
+}
+
 /// The body of an event whose person was erased, or whose time is over.
 pub(super) const EMPTIED: &[u8] = b"{}";
 

@@ -6,7 +6,7 @@ pub(super) mod upkeep;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::model::EventStatus;
+use super::model::{EventStatus, is_always_work};
 use crate::platform::ids::WebhookEventId;
 
 #[derive(Debug)]
@@ -23,7 +23,10 @@ pub(super) struct NewEvent<'a> {
 /// The body of a stored event as it is kept.
 #[derive(Debug)]
 pub(super) struct StoredBody {
+    pub event: String,
     pub status: EventStatus,
+    /// The payment that it is about, where it names one.
+    pub reference: Option<String>,
     /// What it is sealed for.
     pub dedupe_key: String,
     pub body: Vec<u8>,
@@ -34,14 +37,12 @@ pub(super) struct StoredBody {
 }
 
 /// Stores a delivery, or counts a repeated one. Gives the event's id when there is work: it is new, or an earlier
-/// delivery of it could not be worked on. Two refunds of one amount have notices that look alike, and a dispute is reminded of more than
-/// once under one number, so each of these is work.
+/// delivery of it could not be worked on, or [each one is](is_always_work).
 pub(super) async fn insert(
     c: &mut PgConnection,
     new: &NewEvent<'_>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<WebhookEventId>> {
-    let is_always_work = ["refund.", "charge.dispute."].iter().any(|group| new.event.starts_with(group));
     let row = sqlx::query!(
         r#"with before as (select status from webhook_events where provider = 'paystack' and dedupe_key = $2),
            stored as (
@@ -65,7 +66,7 @@ pub(super) async fn insert(
         new.body,
         now,
         new.sealed_by,
-        is_always_work,
+        is_always_work(new.event),
     )
     .fetch_one(c)
     .await?;
@@ -76,24 +77,25 @@ pub(super) async fn insert(
 pub(super) async fn find_body(c: &mut PgConnection, id: WebhookEventId) -> sqlx::Result<Option<StoredBody>> {
     sqlx::query_as!(
         StoredBody,
-        r#"select status as "status: EventStatus", dedupe_key, body, sealed_by, deliveries from webhook_events where id = $1"#,
+        r#"select event, status as "status: EventStatus", reference, dedupe_key, body, sealed_by, deliveries
+           from webhook_events where id = $1"#,
         id.0,
     )
     .fetch_optional(c)
     .await
 }
 
-/// Notes what came of an event. A notice about a refund or a dispute that has come once more meanwhile stays to be worked on.
+/// Notes what came of an event. One that has not come just so often any more, if a number is given, stays to be worked on.
 pub(super) async fn finish(
     c: &mut PgConnection,
     id: WebhookEventId,
-    deliveries: i32,
+    deliveries: Option<i32>,
     (status, outcome): (EventStatus, &str),
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update webhook_events set status = $2, outcome = $3, processed_at = $4
-         where id = $1 and (deliveries = $5 or not (starts_with(event, 'refund.') or starts_with(event, 'charge.dispute.')))",
+         where id = $1 and ($5::int is null or deliveries = $5)",
         id.0,
         status as EventStatus,
         outcome,

@@ -78,10 +78,9 @@ impl<'a> Batch<'a> {
     async fn run(&mut self) -> Result<Vec<ProductId>> {
         let rates = self.app.rates.current().await?;
         let mut connection = self.app.db.acquire_hot().await?;
-        // Before anything else: a repeated request must not fail because its cart is ordered by now.
-        self.replay(&mut connection, self.open()).await?;
         let drafts = self.drafts(&mut connection, &rates).await?;
         if drafts.is_empty() {
+            connection.done();
             return Ok(Vec::new());
         }
         match self.write(connection, &drafts).await {
@@ -173,7 +172,8 @@ impl<'a> Batch<'a> {
                 Err(refusal) => refused.push((i, refusal)),
             }
         }
-        // What is in the way may be the order that the first request with this key has placed since we looked.
+        // What is in the way may be the order that the first request with this key has placed. Those with nothing in their way
+        // are told of it when they claim their keys.
         self.replay(c, refused.iter().map(|(i, _)| *i).collect()).await?;
         for (i, refusal) in refused {
             if matches!(self.steps.get(i), Some(None)) {
@@ -225,6 +225,7 @@ impl<'a> Batch<'a> {
         if keyed.is_empty() && drafts.iter().all(is_plain) {
             // One statement is a transaction of its own, without the round trips of begin and commit.
             let steps = self.insert(&mut connection, &drafts.iter().collect::<Vec<_>>()).await?;
+            connection.done();
             self.finish_all(steps);
             return Ok(());
         }
@@ -300,7 +301,7 @@ impl<'a> Batch<'a> {
     ) -> Result<()> {
         for draft in drafts.iter().filter(|draft| on_delivery::is_on_delivery(&draft.new.order)) {
             if steps.iter().any(|(i, step)| *i == draft.i && matches!(step, Step::Done(Ok(_)))) {
-                on_delivery::accept(tx, draft.new.order.id, self.now).await?;
+                on_delivery::accept(tx, draft.new.order.id, self.app.config.jobs.max_attempts, self.now).await?;
             }
         }
         Ok(())

@@ -214,6 +214,7 @@ fn order(
         tax_included_minor: totals.tax_included.0,
         taxes: taxes(&totals),
         total_minor: totals.total.0,
+        paid_minor: 0,
         coupon_code: request.coupon.as_ref().map(ToString::to_string),
         shipping_address: serde_json::to_value(&request.address).map_err(Error::internal)?,
         shipping_method: shipping.code,

@@ -164,17 +164,33 @@ pub async fn place(
     Err(Error::conflict("Prices or your cart are changing at this moment. Look at your cart and try again."))
 }
 
+/// The answer that was given to a request with this key before. It claims nothing.
+///
+/// # Errors
+/// Those of [`idempotency::find_all`], of a single request.
+pub async fn answered(app: &App, key: Option<&idempotency::Request>) -> Result<Option<Answer>> {
+    let Some(key) = key else { return Ok(None) };
+    let mut connection = app.db.acquire().await?;
+    let stored = idempotency::find_all(&mut connection, &[key], app.clock.now()).await?.pop();
+    connection.done();
+    Ok(stored.unwrap_or(Ok(None))?.map(Answer::again))
+}
+
 /// The shopper's cart, or the answer that he has got for it before.
 async fn read_cart(app: &App, ask: &Ask) -> Result<Result<Cart, Answer>> {
     let now = app.clock.now();
     let mut connection = app.db.acquire_hot().await?;
-    let refusal = match Cart::of(carts::open_cart_lines(&mut connection, &ask.request.owner, now).await?) {
-        Ok(cart) => return Ok(Ok(cart)),
-        Err(refusal) => refusal,
+    let cart = Cart::of(carts::open_cart_lines(&mut connection, &ask.request.owner, now).await?);
+    let (refusal, key) = match (cart, &ask.key) {
+        (Err(refusal), Some(key)) => (refusal, key),
+        (cart, _) => {
+            connection.done();
+            return cart.map(Ok);
+        }
     };
     // A repeated request must not fail because its cart is ordered by now.
-    let Some(key) = &ask.key else { return Err(refusal) };
     let stored = idempotency::find_all(&mut connection, &[key], now).await?.pop();
+    connection.done();
     stored.unwrap_or(Ok(None))?.map(|stored| Err(Answer::again(stored))).ok_or(refusal)
 }
 

@@ -5,9 +5,11 @@ use sqlx::PgConnection;
 
 use super::store::{self, Owing};
 use crate::features::inventory;
+use crate::features::invoices::MakeInvoice;
 use crate::features::orders::{self, Actor, Move, Order, PaymentMethod, Status};
 use crate::platform::error::{Error, Result};
 use crate::platform::ids::{OrderId, UserId};
+use crate::platform::jobs;
 
 /// Whether a buyer may have one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub(super) async fn owed(c: &mut PgConnection, user: Option<UserId>) -> Result<i
 }
 
 /// Accepts an order that was written in this transaction: its goods are sold.
-pub(super) async fn accept(c: &mut PgConnection, id: OrderId, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn accept(c: &mut PgConnection, id: OrderId, job_tries: i16, now: DateTime<Utc>) -> Result<()> {
     let change = Move {
         from: Status::PendingPayment,
         to: Status::Processing,
@@ -76,6 +78,7 @@ pub(super) async fn accept(c: &mut PgConnection, id: OrderId, now: DateTime<Utc>
         return Err(Error::internal(anyhow::anyhow!("order {id} could not be accepted")));
     }
     inventory::commit_reservations(c, id, now).await?;
+    jobs::enqueue(c, &MakeInvoice { order_id: id }, job_tries).await?;
     Ok(())
 }
 

@@ -1,9 +1,10 @@
-//! Compares the provider's list of a time with our payments, and takes in money that we did not hear of.
+//! Compares the provider's list of a time with our payments, and takes in money, and refunds of it, that we did not hear of.
 //!
 //! A job does what fits into its time, each step a transaction with how far the run is; the next job goes on there, so a process may
 //! die at any moment.
 
 mod end;
+mod mend;
 mod steps;
 
 use std::time::{Duration, Instant};
@@ -111,13 +112,13 @@ pub async fn start(
         }
         enqueue(app, &mut tx, new.id).await?;
         let data = json!({"reconciliation": reconciliation::view(&mut tx, new.id).await?});
-        let answer = keyed::answer(&mut tx, key.as_ref(), 202, data, now).await?;
+        let answer = tx.answer(202, data).await?;
         let after = json!({"from": from, "until": until});
         reconciliation::record_start(&mut tx, app, (actor, meta), new.id, after).await?;
         Ok(answer)
-    };
-    let done = done.await;
-    let answer = keyed::end(tx, done).await?;
+    }
+    .await;
+    let answer = tx.end(done).await?;
     app.waker.wake();
     Ok(answer)
 }
@@ -179,7 +180,7 @@ async fn slice(app: &App, id: ReconciliationId) -> Result<bool> {
             Step::Read => steps::read_page(app, &run).await?,
             Step::Search => steps::search(app, &run).await?,
             Step::Compare => steps::compare_some(app, &run).await?,
-            Step::Mend => steps::mend(app, &run).await?,
+            Step::Mend => mend::mend(app, &run).await?,
         };
         if !goes_on {
             return Ok(true);

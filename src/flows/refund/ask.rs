@@ -96,12 +96,12 @@ pub async fn by_staff(
         let refund = Asking { app, tx: &mut tx, actor, order: &order, now }.write_down(&ask).await?;
         let products = inventory::products_of_order(&mut tx, id).await?;
         let data = data(&mut tx, refund).await?;
-        let answer = keyed::answer(&mut tx, key.as_ref(), 201, data, now).await?;
+        let answer = tx.answer(201, data).await?;
         record(&mut tx, (actor, meta), "refund.create", refund, now).await?;
         Ok((answer, products))
-    };
-    let done = done.await;
-    let (answer, products) = keyed::end(tx, done).await?;
+    }
+    .await;
+    let (answer, products) = tx.end(done).await?;
     app.waker.wake();
     app.product_cache.forget(&products).await;
     Ok(answer)
@@ -141,6 +141,9 @@ impl Asking<'_> {
             None if items.is_empty() => left,
             None => price(&order, &units, &items)?.min(left),
         };
+        if left <= 0 && self.is_disputed(&payment).await? {
+            return Err(Error::conflict("All money of this order has gone, some of it by a dispute that was lost."));
+        }
         check_amount(amount_minor, left)?;
         let new = NewRefund {
             origin: RefundOrigin::Staff,
@@ -170,6 +173,12 @@ impl Asking<'_> {
         let payment = payments::find_successful(self.tx, self.order.id).await?.ok_or_else(none)?;
         payments::lock(self.tx, payment.id).await?;
         payments::find_successful(self.tx, self.order.id).await?.ok_or_else(none)
+    }
+
+    /// Whether a lost dispute has taken some of this money.
+    async fn is_disputed(&mut self, payment: &Payment) -> Result<bool> {
+        let refunds = payments::refunds_of_payment(self.tx, payment.id).await?;
+        Ok(refunds.iter().any(|refund| refund.dispute_number.is_some()))
     }
 
     async fn items_of_return(

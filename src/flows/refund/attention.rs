@@ -1,7 +1,7 @@
 //! Refunds that the provider cannot send the way the money came: staff name the buyer's bank account. Its number is handed on and
 //! nowhere kept.
 
-use paystack::{ListBanks, RefundAccount};
+use paystack::{BANK_CURRENCIES, ListBanks, RefundAccount};
 
 use super::ask::record;
 use super::follow;
@@ -28,11 +28,14 @@ impl std::fmt::Debug for Account {
     }
 }
 
-/// The banks to which money in a currency can go.
+/// The banks to which money in a currency can go; none where the provider has no list of them.
 ///
 /// # Errors
 /// `External` when the provider does not answer.
 pub async fn banks(app: &App, currency: &str) -> Result<Vec<Bank>> {
+    if !BANK_CURRENCIES.contains(&currency) {
+        return Ok(Vec::new());
+    }
     if let Some(banks) = app.banks.get(currency).await {
         return Ok(banks);
     }

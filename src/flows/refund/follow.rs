@@ -6,26 +6,23 @@ use chrono::TimeDelta;
 use paystack::{ListRefunds, RefundEvent, RefundStatus as Said};
 use sqlx::PgConnection;
 
-use super::send::{SendRefund, unavailable};
-use super::{lock, lock_payment, tell_buyer};
+use super::send::unavailable;
+use super::{dispute, lock, lock_payment, tell_buyer};
 use crate::app::App;
+use crate::features::disputes;
 use crate::features::notifications::{MoneyAlert, RefundTurn};
 use crate::features::orders::{self, Actor, LockedOrder, Move, Status};
 use crate::features::payments::{self, NewRefund, Refund, RefundNews, RefundOrigin, RefundStatus, noted};
-use crate::flows::alert_finance::{Alert, alert};
+use crate::flows::finance_mail::{self, Alert};
 use crate::flows::settle;
 use crate::platform::error::{Error, Result, violated_constraint};
 use crate::platform::ids::{OrderId, PaymentId, RefundId};
-use crate::platform::jobs;
 
 /// Refunds of one page.
 const PAGE: u32 = 100;
 
 /// Pages of one payment; so many refunds nobody gives.
 const MOST_PAGES: u32 = 100;
-
-/// The provider is asked about refunds of which nothing was heard for so long.
-const SILENT: TimeDelta = TimeDelta::hours(1);
 
 /// Clocks differ.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -42,7 +39,7 @@ pub enum Outcome {
 /// Takes a notice about a refund in.
 ///
 /// # Errors
-/// `External` when the provider does not answer.
+/// `External` when the provider does not answer, `Unavailable` while the money may still come that it gives back: tell it again later.
 pub async fn notice(app: &App, event: &RefundEvent) -> Result<Outcome> {
     if event.domain != settle::expected_domain(app) {
         return Ok(Outcome::Ignored("the refund belongs to another mode (test or live)"));
@@ -55,11 +52,11 @@ pub async fn notice(app: &App, event: &RefundEvent) -> Result<Outcome> {
     let Some(mut payment) = find().await? else { return Ok(Outcome::Ignored("no payment has this reference")) };
     if payment.provider_transaction_id.is_none() {
         // The money's own notice is late.
-        settle::ask(app, reference).await?;
+        let outcome = settle::ask(app, reference).await?;
         payment = find().await?.ok_or(Error::NotFound("The payment"))?;
-    }
-    if payment.provider_transaction_id.is_none() {
-        return Ok(Outcome::Ignored("the payment has no money that could go back"));
+        if payment.provider_transaction_id.is_none() {
+            return not_here(app, payment.id, &outcome).await;
+        }
     }
     let listed = compare(app, payment.id).await?;
     let shows = |said: &paystack::Refund| said.amount == event.amount && rank(&said.status) >= rank(&event.status);
@@ -69,6 +66,17 @@ pub async fn notice(app: &App, event: &RefundEvent) -> Result<Outcome> {
     } else {
         Outcome::Ignored("the provider does not show this refund")
     })
+}
+
+/// What becomes of a notice about money that is not here. The provider's own parts do not hear of things at the same time: as long as
+/// the money may still be told of, the notice comes again.
+async fn not_here(app: &App, payment: PaymentId, outcome: &settle::Outcome) -> Result<Outcome> {
+    let is_final = !matches!(outcome, settle::Outcome::Pending | settle::Outcome::Left);
+    if is_final || !payments::is_awaited(&mut *app.db.acquire().await?, payment).await? {
+        return Ok(Outcome::Ignored("the payment has no money that could go back"));
+    }
+    let cause = anyhow::anyhow!("money of payment {payment} goes back that the provider does not show as taken yet");
+    Err(Error::Unavailable(cause))
 }
 
 /// How far a refund has come.
@@ -91,8 +99,10 @@ pub(in crate::flows) async fn compare(app: &App, payment: PaymentId) -> Result<V
     let Some(transaction) = payment.provider_transaction_id else { return Ok(Vec::new()) };
     let listed = list(app, transaction).await?;
     for said in &listed {
-        let ours = payments::refunds_of_payment(&mut *app.db.acquire().await?, payment.id).await?;
-        match ours.iter().find(|refund| is_it(refund, said)) {
+        let mut c = app.db.acquire().await?;
+        let ours = payments::refunds_of_payment(&mut c, payment.id).await?;
+        drop(c);
+        match find(&ours, said) {
             Some(refund) => hear(app, refund.id, said).await?,
             None => write_down(app, (payment.order_id, payment.id), said).await?,
         }
@@ -124,8 +134,15 @@ async fn list(app: &App, transaction: i64) -> Result<Vec<paystack::Refund>> {
     Ok(listed)
 }
 
-/// Whether the provider speaks of this refund: by its number, by our note, or, where it has none of ours, by the amount of the one
-/// that was sent and has no answer.
+/// The refund that the provider speaks of. What a dispute took is known by the dispute, and never taken for one that was sent.
+fn find<'a>(ours: &'a [Refund], said: &paystack::Refund) -> Option<&'a Refund> {
+    let by_number = ours.iter().find(|refund| refund.provider_refund_id.is_some() && is_it(refund, said));
+    let by_dispute = || ours.iter().find(|refund| dispute::took(refund, said));
+    by_number.or_else(by_dispute).or_else(|| ours.iter().find(|refund| is_it(refund, said)))
+}
+
+/// Whether the provider speaks of this refund: by its number, by our note, or, where it has none of ours and comes of no dispute, by
+/// the amount of the one that was sent and has no answer.
 pub(super) fn is_it(refund: &Refund, said: &paystack::Refund) -> bool {
     if let Some(number) = refund.provider_refund_id {
         return u64::try_from(number).is_ok_and(|number| number == said.id);
@@ -134,6 +151,7 @@ pub(super) fn is_it(refund: &Refund, said: &paystack::Refund) -> bool {
         (Some(id), _) => id == refund.id,
         (None, Some(sent_at)) => {
             refund.status == RefundStatus::Pending
+                && said.dispute.is_none()
                 && refund.amount_minor == said.amount
                 && said.created_at.is_none_or(|at| at >= sent_at - SKEW)
         }
@@ -159,6 +177,7 @@ pub(super) async fn hear(app: &App, id: RefundId, said: &paystack::Refund) -> Re
     let (order, refund) = lock(&mut tx, id).await?;
     let news = RefundNews {
         provider_refund_id: Some(i64::try_from(said.id).map_err(Error::internal)?),
+        dispute_number: dispute::number(said),
         processed_at: said.refunded_at,
         words: None,
     };
@@ -168,6 +187,11 @@ pub(super) async fn hear(app: &App, id: RefundId, said: &paystack::Refund) -> Re
         (said, _) => status_of(said),
     };
     turn(app, &mut tx, (&order, &refund), to, &news).await?;
+    if let Some(number) = news.dispute_number
+        && let Some(known) = disputes::loss_by_number(&mut tx, number).await?
+    {
+        payments::know_dispute(&mut tx, number, known.id).await?;
+    }
     tx.commit().await?;
     app.waker.wake();
     Ok(())
@@ -220,6 +244,8 @@ pub(super) async fn after(
             if notify {
                 tell_buyer(app, tx, order, id, RefundTurn::Failed).await?;
             }
+            // It stood in the way of what a dispute took.
+            Box::pin(dispute::write_down_rest(app, tx, order, refund.payment_id)).await?;
         }
         RefundStatus::NeedsAttention => {
             tell_finance(app, tx, &refund, MoneyAlert::RefundNeedsAttention, None).await?;
@@ -246,7 +272,7 @@ async fn tell_finance(
         currency: refund.currency.clone(),
         words,
     };
-    alert(app, tx, about).await
+    finance_mail::alert(app, tx, about).await
 }
 
 /// Lets an order follow its money: refunded once all that was paid for it has gone back, partially refunded once some has that
@@ -285,45 +311,74 @@ pub(in crate::flows) async fn follow_order(
     Ok(())
 }
 
-/// Writes down what was begun in the provider's dashboard, so that the sums are true.
+/// Writes down what was begun in the provider's dashboard, or by a dispute, so that the sums are true.
 async fn write_down(app: &App, (order, payment): (OrderId, PaymentId), said: &paystack::Refund) -> Result<()> {
     let mut tx = app.db.begin().await?;
     let order = lock_payment(&mut tx, order, payment).await?;
-    let number = i64::try_from(said.id).map_err(Error::internal)?;
-    let known = payments::refunds_of_payment(&mut tx, payment).await?;
-    if known.iter().any(|refund| is_it(refund, said)) {
+    let found = payments::find_by_reference(&mut tx, &payment.to_string()).await?;
+    let payment = found.ok_or(Error::NotFound("The payment"))?;
+    let known = payments::refunds_of_payment(&mut tx, payment.id).await?;
+    if find(&known, said).is_some() {
         // Somebody else was faster.
         return Ok(());
     }
+    if said.currency.as_ref().is_some_and(|currency| *currency != payment.paid_currency) {
+        tx.rollback().await?;
+        return alert(app, &order, said, MoneyAlert::OtherCurrency).await;
+    }
+    let (dispute_number, mut amount_minor) = (dispute::number(said), said.amount);
+    let loss = match dispute_number {
+        Some(number) => disputes::loss_by_number(&mut tx, number).await?,
+        None => None,
+    };
+    let is_comparable = |loss: &&disputes::Loss| {
+        loss.lost_minor > 0 && loss.currency.as_ref().is_none_or(|currency| *currency == payment.paid_currency)
+    };
+    if let Some(loss) = loss.as_ref().filter(is_comparable) {
+        // How much it took in all is known, and whoever is to hear that not so much is left has heard so when it was lost.
+        if payments::taken_by_dispute(&mut tx, loss.number).await? >= loss.lost_minor {
+            return Ok(());
+        }
+        amount_minor = amount_minor.min(payment.paid_minor - payment.refunded_minor);
+        if amount_minor <= 0 {
+            return Ok(());
+        }
+    }
     let status = status_of(&said.status);
     let new = NewRefund {
-        origin: RefundOrigin::Provider,
+        origin: if dispute_number.is_some() { RefundOrigin::Dispute } else { RefundOrigin::Provider },
+        dispute_number,
+        dispute_id: loss.map(|loss| loss.id),
         status,
-        provider_refund_id: Some(number),
+        provider_refund_id: Some(i64::try_from(said.id).map_err(Error::internal)?),
         reason: None,
-        ..NewRefund::by_rule(payment, said.amount, "")
+        sent_at: said.created_at,
+        // Of what his bank gives him the buyer hears there.
+        notify: dispute_number.is_none(),
+        ..NewRefund::by_rule(payment.id, amount_minor, "")
     };
     match payments::insert_refund(&mut tx, &new, app.clock.now()).await {
         Ok(id) => {
-            after(app, &mut tx, (&order, id), status, true).await?;
+            after(app, &mut tx, (&order, id), status, new.notify).await?;
             tx.commit().await?;
             app.waker.wake();
             Ok(())
         }
         Err(error) if violated_constraint(&error) == Some("payments_refunds_within_paid") => {
             tx.rollback().await?;
-            tell_beyond(app, &order, said).await
+            // A refund of ours that was not sent yet stands for the same money, or the sums are wrong.
+            alert(app, &order, said, MoneyAlert::RefundBeyond).await
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// More goes back than is left: a refund of ours that was not sent yet stands for the same money, or the sums are wrong.
-async fn tell_beyond(app: &App, order: &LockedOrder, said: &paystack::Refund) -> Result<()> {
-    tracing::error!(order = %order.id, refund = said.id, "a refund of the provider's dashboard is beyond what is left");
+/// Tells that a refund of the provider's is not written down.
+async fn alert(app: &App, order: &LockedOrder, said: &paystack::Refund, kind: MoneyAlert) -> Result<()> {
+    tracing::error!(order = %order.id, refund = said.id, kind = kind.as_str(), "a refund of the provider's is not written down");
     let mut tx = app.db.begin().await?;
     let about = Alert {
-        kind: MoneyAlert::RefundBeyond,
+        kind,
         key: said.id.to_string(),
         order_id: order.id,
         order_number: order.number.clone(),
@@ -331,41 +386,8 @@ async fn tell_beyond(app: &App, order: &LockedOrder, said: &paystack::Refund) ->
         currency: said.currency.clone().unwrap_or_else(|| order.currency.clone()),
         words: None,
     };
-    alert(app, &mut tx, about).await?;
+    finance_mail::alert(app, &mut tx, about).await?;
     tx.commit().await?;
     app.waker.wake();
-    Ok(())
-}
-
-/// The clock's part: pending refunds that have no job any more get one, and the provider is asked about those of which nothing
-/// was heard for an hour. It ends with the first question that is not answered.
-///
-/// # Errors
-/// The database's, and `External`.
-pub(in crate::flows) async fn sweep(app: &App) -> Result<()> {
-    let now = app.clock.now();
-    let stranded = payments::stranded_refunds(&mut *app.db.acquire().await?, now - TimeDelta::minutes(5)).await?;
-    for refund_id in stranded {
-        let mut tx = app.db.begin().await?;
-        let job = SendRefund { refund_id };
-        if !jobs::is_waiting::<App, _>(&mut tx, &job).await? {
-            tracing::warn!(refund = %refund_id, "a refund had no job any more; it gets a new one");
-            jobs::enqueue::<App, _>(&mut tx, &job, SendRefund::TRIES).await?;
-        }
-        tx.commit().await?;
-    }
-    app.waker.wake();
-    let silent = payments::unanswered_refunds(&mut *app.db.acquire().await?, now - SILENT).await?;
-    for (id, number) in silent {
-        let said = app.paystack.fetch_refund(u64::try_from(number).map_err(Error::internal)?).await;
-        match said {
-            Ok(said) => hear(app, id, &said).await?,
-            Err(error) if error.is_transient() => return Err(unavailable(error)),
-            Err(error) => {
-                tracing::error!(refund = %id, error = %error, "the provider does not tell of a refund");
-                payments::note_look(&mut *app.db.acquire().await?, id, now).await?;
-            }
-        }
-    }
     Ok(())
 }

@@ -37,7 +37,7 @@ pub async fn instead(
     let now = app.clock.now();
     let found = payments::find_refund(&mut *app.db.acquire().await?, id).await?.ok_or(Error::NotFound("The refund"))?;
     // The answer has words about the buyer, so it is kept under the order's name and goes with him.
-    let key = key.map(|key| idempotency::Request { caller: orders::caller_about(found.order_id), ..key });
+    let key = key.map(|key| keyed::kept_under(orders::caller_about(found.order_id), key));
     if let Some(answer) = keyed::find(&mut *app.db.acquire().await?, key.as_ref(), now).await? {
         return Ok(answer);
     }
@@ -66,13 +66,13 @@ pub async fn instead(
             enqueue(&mut tx, &[refund]).await?;
         }
         let data = data(&mut tx, refund).await?;
-        let answer = keyed::answer(&mut tx, key.as_ref(), 201, data, now).await?;
+        let answer = tx.answer(201, data).await?;
         let action = if new.status == RefundStatus::Processed { "refund.by_hand" } else { "refund.retry" };
         record(&mut tx, (actor, meta), action, refund, now).await?;
         Ok(answer)
-    };
-    let done = done.await;
-    let answer = keyed::end(tx, done).await?;
+    }
+    .await;
+    let answer = tx.end(done).await?;
     app.waker.wake();
     Ok(answer)
 }

@@ -1,12 +1,15 @@
 //! Money goes back. It is written down and committed first, by staff (`ask`) or by a rule of the shop; then a job sends it
-//! (`send`), and what the provider says of it, whenever and however often, is taken in by one way (`follow`). Where the provider
-//! cannot find the buyer's card any more, staff name a bank account (`attention`).
+//! (`send`), and what the provider says of it, whenever and however often, is taken in by one way (`follow`), for which the clock asks
+//! too (`sweep`). Where the provider cannot find the buyer's card any more, staff name a bank account (`attention`). What a dispute takes
+//! is a refund as well (`dispute`).
 
 pub mod ask;
 pub mod attention;
+pub(super) mod dispute;
 pub mod follow;
 pub mod instead;
 pub mod send;
+pub(super) mod sweep;
 
 use sqlx::PgConnection;
 

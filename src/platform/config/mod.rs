@@ -23,7 +23,7 @@ pub use load::Settings;
 pub use media::{Imports, Media};
 pub use money::{Fraud, Hours, Limit, Mail, Payments, ReconcileMail, TransferAccount};
 pub use process::{Cache, Database, Environment, Jobs, Log, LogFormat, Redis, Server, Webhooks};
-pub use shop::{Cart, Inventory, Lists, Orders, Store, Wishlist};
+pub use shop::{Cart, Inventory, Invoices, Lists, Orders, Store, Wishlist};
 
 /// Makes the struct of all sections, and the function that reads one of them.
 macro_rules! config {
@@ -55,6 +55,7 @@ config! {
     cart: Cart,
     wishlist: Wishlist,
     orders: Orders,
+    invoices: Invoices,
     payments: Payments,
     fraud: Fraud,
     mail: Mail,
@@ -177,6 +178,7 @@ impl Config {
         self.cart.check(faults);
         self.wishlist.check(faults);
         self.orders.check(faults);
+        self.invoices.check(faults);
         self.lists.check(faults);
         self.inventory.check(faults);
         self.auth.check(faults);

@@ -11,10 +11,11 @@ sections! {
         logo_url: String, address: String, utc_offset_minutes: i32, demo_data: bool,
     }
     Cart { guest_hours: i64, max_quantity: i32, reminder_hours: i64, reminder_url: String, }
+    Invoices { prefix: String, seller: String, tax_number: String, note: String, }
     Wishlist { max_items: i64, }
     Orders {
         reservation_minutes: i64, unpaid_minutes: i64, transfer_reservation_minutes: i64, transfer_unpaid_minutes: i64,
-        cancel_paid: bool, return_days: i64, max_lines: usize, batch: usize,
+        cancel_paid: bool, return_days: i64, return_emails: Vec<Email>, max_lines: usize, batch: usize,
     }
     Lists { limit: i64, max_limit: i64, popular_days: i64, }
     Inventory { low_stock: i32, low_stock_emails: Vec<Email>, low_stock_mail: bool, request_days: i64, }
@@ -49,6 +50,22 @@ impl Cart {
             self.reminder_url.is_empty() || is_web(&self.reminder_url),
             "cart.reminder_url: must be an http or https address",
         );
+    }
+}
+
+impl Invoices {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.require(
+            (1..=10).contains(&self.prefix.len())
+                && self.prefix.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
+            "invoices.prefix: must be 1 to 10 capital letters and digits",
+        );
+        for (name, text, most) in
+            [("seller", &self.seller, 200), ("tax_number", &self.tax_number, 60), ("note", &self.note, 1_000)]
+        {
+            let fault = format!("invoices.{name}: must have at most {most} characters");
+            faults.require(text.chars().count() <= most, &fault);
+        }
     }
 }
 

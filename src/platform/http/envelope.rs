@@ -186,7 +186,7 @@ impl IntoResponse for Error {
             _ => tracing::debug!(code, error = %self, "request refused"),
         }
         let message = self.to_string();
-        let is_busy = matches!(self, Self::Unavailable(_) | Self::External { .. });
+        let retry_seconds = self.retry_seconds();
         let limit = match self {
             Self::RateLimited { class, limit, retry_after } => {
                 Some((class, Verdict { allowed: false, limit, remaining: 0, reset: retry_after }))
@@ -207,8 +207,8 @@ impl IntoResponse for Error {
             details,
         };
         let mut response = (status, Json(body)).into_response();
-        if is_busy {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Some(seconds) = retry_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some((class, verdict)) = limit {
             tell_limit(response.headers_mut(), class, &verdict);

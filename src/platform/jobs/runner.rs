@@ -128,6 +128,9 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
             .workers(self.workers)
             .queue("default", queue)
             .fetch_cooldown(Duration::from_millis(10))
+            // While a new version replaces an old one, jobs that only the new one knows wait for it, and lose no tries.
+            // What a dead worker had is another thing: a leader that does not know it discards it.
+            .fetch_only_known_kinds(true)
             .default_max_attempts(i32::from(config.max_attempts))
             .job_timeout(Duration::from_secs(config.timeout_seconds))
             .job_stuck_threshold(Duration::from_secs(5))

@@ -1,6 +1,6 @@
 -- Counts a request, as `Counts` in memory.rs does. Both have the same tests.
 -- KEYS: the counts. ARGV: the limit, the time and the window in milliseconds.
--- Gives how many were free before it, and the time until the next one is, or until the minute is over.
+-- Gives how many were free before it, the time until the next one is, or until the minute is over, and the time at which it counts.
 local limit, now, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local kept = redis.call('HMGET', KEYS[1], 'seen', 'current', 'previous')
 local seen, current, previous = tonumber(kept[1]) or now, tonumber(kept[2]) or 0, tonumber(kept[3]) or 0
@@ -34,4 +34,4 @@ end
 
 redis.call('HSET', KEYS[1], 'seen', now, 'current', current, 'previous', previous)
 redis.call('PEXPIRE', KEYS[1], 2 * window)
-return {free, reset}
+return {free, reset, now}

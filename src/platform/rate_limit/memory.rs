@@ -1,7 +1,7 @@
 //! Counts in the memory of this process.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Class, Key, Verdict, WINDOW_MS};
 
@@ -24,18 +24,27 @@ impl Counts {
         Self { seen: now, current: 0, previous: 0 }
     }
 
-    /// Counts a request if it is allowed.
-    fn count(&mut self, limit: u32, now: u64) -> Verdict {
+    /// Counts a request if it is allowed. Tells with the verdict at what time it counts, which is never before the last one.
+    fn count(&mut self, limit: u32, now: u64) -> (Verdict, u64) {
         self.move_to(now);
         let elapsed = self.seen % WINDOW_MS;
         // Rounded down, so that a minute after its last request every client has one free.
         let used = u64::from(self.current) + u64::from(self.previous) * (WINDOW_MS - elapsed) / WINDOW_MS;
         let free = u64::from(limit).saturating_sub(used);
         if free == 0 {
-            return Verdict::new(limit, free, self.wait(u64::from(limit), elapsed));
+            return (Verdict::new(limit, free, self.wait(u64::from(limit), elapsed)), self.seen);
         }
         self.current += 1;
-        Verdict::new(limit, free, WINDOW_MS - elapsed)
+        (Verdict::new(limit, free, WINDOW_MS - elapsed), self.seen)
+    }
+
+    /// Takes a request back that counts at `counted`.
+    fn give_back(&mut self, counted: u64) {
+        match (self.seen / WINDOW_MS).checked_sub(counted / WINDOW_MS) {
+            Some(0) => self.current = self.current.saturating_sub(1),
+            Some(1) => self.previous = self.previous.saturating_sub(1),
+            _ => {}
+        }
     }
 
     fn move_to(&mut self, now: u64) {
@@ -100,15 +109,27 @@ impl Memory {
         Self { shards: (0..shards).map(|_| Mutex::default()).collect(), shard_size: clients / shards }
     }
 
-    /// Asks whether a request at `now`, in milliseconds since 1970, may go on, and counts it if so.
-    pub(super) fn count(&self, class: Class, key: &Key, limit: u32, now: u64) -> Verdict {
-        let shard = &self.shards[usize::from(key.0[0]) % self.shards.len()];
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Asks whether a request at `now`, in milliseconds since 1970, may go on, and counts it if so. Tells with the verdict at what
+    /// time it counts.
+    pub(super) fn count(&self, class: Class, key: &Key, limit: u32, now: u64) -> (Verdict, u64) {
+        let mut shard = self.shard(key);
         let id = (class, *key);
         if shard.len() >= self.shard_size && !shard.contains_key(&id) {
             make_room(&mut shard, self.shard_size, now);
         }
         shard.entry(id).or_insert_with(|| Counts::new(now)).count(limit, now)
+    }
+
+    /// Takes a request back that counts at `counted`, the time that [`Self::count`] has told.
+    pub(super) fn give_back(&self, class: Class, key: &Key, counted: u64) {
+        if let Some(counts) = self.shard(key).get_mut(&(class, *key)) {
+            counts.give_back(counted);
+        }
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[usize::from(key.0[0]) % self.shards.len()];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,7 +141,7 @@ mod tests {
     const MINUTE: u64 = 1_763_000_040_000;
 
     fn allowed(memory: &Memory, key: &Key, limit: u32, ms: u64) -> usize {
-        usize::from(memory.count(Class::Public, key, limit, MINUTE + ms).allowed)
+        usize::from(memory.count(Class::Public, key, limit, MINUTE + ms).0.allowed)
     }
 
     fn known(memory: &Memory) -> usize {
@@ -151,6 +172,34 @@ mod tests {
         // All four of its shard are over.
         assert_eq!(allowed(&memory, &Key::account("new"), 1, 180_000), 1);
         assert_eq!(known(&memory), 61);
+    }
+
+    #[test]
+    fn what_is_given_back_is_free_again_in_its_minute_and_the_next() {
+        let (memory, ama) = (Memory::new(100), Key::account("ama"));
+        let give_back = |ms| memory.give_back(Class::Public, &ama, MINUTE + ms);
+        give_back(0);
+        assert_eq!((allowed(&memory, &ama, 1, 0), allowed(&memory, &ama, 1, 1)), (1, 0));
+        give_back(0);
+        assert_eq!((allowed(&memory, &ama, 1, 2), allowed(&memory, &ama, 1, 60_000)), (1, 0));
+        // It was counted in the minute before.
+        give_back(2);
+        assert_eq!((allowed(&memory, &ama, 1, 60_000), allowed(&memory, &ama, 1, 60_001)), (1, 0));
+        // So long ago nothing counts, and nothing is given back for it.
+        assert_eq!(allowed(&memory, &ama, 1, 240_000), 1);
+        give_back(60_000);
+        assert_eq!(allowed(&memory, &ama, 1, 240_001), 0);
+    }
+
+    #[test]
+    fn a_clock_that_was_behind_gives_back_where_it_counted() {
+        let (memory, ama) = (Memory::new(100), Key::account("ama"));
+        assert_eq!(allowed(&memory, &ama, 2, 60_000), 1);
+        let (verdict, counted) = memory.count(Class::Public, &ama, 2, MINUTE + 59_999);
+        assert!(verdict.allowed);
+        assert_eq!((counted, allowed(&memory, &ama, 2, 60_000)), (MINUTE + 60_000, 0));
+        memory.give_back(Class::Public, &ama, counted);
+        assert_eq!((allowed(&memory, &ama, 2, 60_000), allowed(&memory, &ama, 2, 60_000)), (1, 0));
     }
 
     #[test]

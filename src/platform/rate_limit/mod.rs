@@ -9,9 +9,11 @@ mod memory;
 mod shared;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::config::Limits;
 use super::crypto::sha256;
@@ -24,6 +26,9 @@ use shared::Shared;
 pub const WINDOW: Duration = Duration::from_millis(WINDOW_MS);
 
 const WINDOW_MS: u64 = 60_000;
+
+/// Different keys seldom wait for the same turn.
+const TURNS: usize = 1024;
 
 /// Which limit is meant. Each counts for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +68,11 @@ impl Key {
     /// An account, by its e-mail address or its id. Upper and lower case are the same.
     pub fn account(name: &str) -> Self {
         Self::of("account", name.to_lowercase().as_bytes())
+    }
+
+    /// An address, where it tries the codes of coupons.
+    pub fn codes(ip: IpAddr) -> Self {
+        Self::of("codes", &Self::ip(ip).0)
     }
 
     fn of(kind: &str, name: &[u8]) -> Self {
@@ -106,6 +116,17 @@ impl Verdict {
     }
 }
 
+/// A request that was counted, and may be taken back.
+#[derive(Debug)]
+pub struct Reserved {
+    class: Class,
+    key: Key,
+    /// The time at which it counts, in milliseconds since 1970. Its clock may have been behind.
+    counted: u64,
+    /// Whether it was counted in Redis.
+    is_shared: bool,
+}
+
 /// Counts requests.
 #[derive(Debug)]
 pub struct RateLimiter {
@@ -114,6 +135,7 @@ pub struct RateLimiter {
     admin: u32,
     memory: Memory,
     shared: Option<Shared>,
+    turns: Vec<Arc<Mutex<()>>>,
 }
 
 impl RateLimiter {
@@ -126,26 +148,56 @@ impl RateLimiter {
             admin: limits.admin_per_minute,
             memory: Memory::new(limits.clients),
             shared: redis.map(Shared::new),
+            turns: (0..TURNS).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    /// Requests a minute; 0: there is no limit.
+    pub fn limit(&self, class: Class) -> u32 {
+        match class {
+            Class::Public => self.public,
+            Class::Auth => self.auth,
+            Class::Admin => self.admin,
         }
     }
 
     /// Asks whether a request of `key` at `now` may go on, and counts it if so.
     pub async fn check(&self, class: Class, key: &Key, now: DateTime<Utc>) -> Verdict {
-        let limit = match class {
-            Class::Public => self.public,
-            Class::Auth => self.auth,
-            Class::Admin => self.admin,
-        };
+        self.reserve(class, key, now).await.0
+    }
+
+    /// As [`Self::check`], of a request that may be taken back: with what is to be given to [`Self::give_back`], if it was counted.
+    pub async fn reserve(&self, class: Class, key: &Key, now: DateTime<Utc>) -> (Verdict, Option<Reserved>) {
+        let limit = self.limit(class);
         if limit == 0 {
-            return Verdict { allowed: true, limit, remaining: 0, reset: Duration::ZERO };
+            return (Verdict { allowed: true, limit, remaining: 0, reset: Duration::ZERO }, None);
         }
         let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        if let Some(shared) = &self.shared
-            && let Ok(verdict) = Box::pin(shared.count(class, key, limit, now)).await
-        {
-            return verdict;
+        let shared = match &self.shared {
+            Some(shared) => Box::pin(shared.count(class, key, limit, now)).await.ok(),
+            None => None,
+        };
+        let is_shared = shared.is_some();
+        let (verdict, counted) = shared.unwrap_or_else(|| self.memory.count(class, key, limit, now));
+        (verdict, verdict.allowed.then_some(Reserved { class, key: *key, counted, is_shared }))
+    }
+
+    /// Takes a request back, as if it had not come, where it was counted. If that is Redis and it is gone, the request stays counted.
+    pub async fn give_back(&self, reserved: Reserved) {
+        let Reserved { class, key, counted, is_shared } = reserved;
+        match &self.shared {
+            Some(shared) if is_shared => {
+                let _ = Box::pin(shared.give_back(class, &key, counted)).await;
+            }
+            _ => self.memory.give_back(class, &key, counted),
         }
-        self.memory.count(class, key, limit, now)
+    }
+
+    /// Waits until nobody else of `key` has a turn in this process. Whoever takes requests back has one meanwhile, so that those who come
+    /// at once are not in each other's way.
+    pub async fn turn(&self, key: &Key) -> OwnedMutexGuard<()> {
+        let place = usize::from(u16::from_le_bytes([key.0[0], key.0[1]])) % TURNS;
+        Arc::clone(&self.turns[place]).lock_owned().await
     }
 }
 

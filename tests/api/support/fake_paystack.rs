@@ -47,6 +47,7 @@ impl FakePaystack {
         let router = Router::new()
             .route("/transaction", get(list))
             .route("/transaction/verify/{reference}", get(verify))
+            .route("/refund", get(refunds))
             .with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, inner }
@@ -98,6 +99,12 @@ async fn list(State(inner): State<Arc<Mutex<Inner>>>, Query(part): Query<Part>) 
         then(part.page, transactions);
     }
     axum::Json(json!({"status": true, "message": "ok", "data": data, "meta": meta})).into_response()
+}
+
+/// Nothing goes back.
+async fn refunds() -> Response {
+    let meta = json!({"total": 0, "page": 1, "perPage": 100, "pageCount": 0});
+    axum::Json(json!({"status": true, "message": "ok", "data": [], "meta": meta})).into_response()
 }
 
 async fn verify(State(inner): State<Arc<Mutex<Inner>>>, Path(reference): Path<String>) -> Response {

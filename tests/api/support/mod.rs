@@ -9,6 +9,7 @@ mod redis;
 mod s3;
 mod seed;
 mod smtp;
+mod wire;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub use redis::TestRedis;
 pub use s3::{FakeS3, Fault};
 pub use seed::{PASSWORD, Product, address, charge_success};
 pub use smtp::FakeSmtp;
+pub use wire::Wire;
 
 /// The secret key of the sandbox.
 pub const PAYSTACK_KEY: &str = "sk_test_0000000000000000000000000000000000000000";
@@ -56,9 +58,13 @@ impl TestApp {
 
     /// A shop with other settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let database = Arc::new(TestDatabase::create().await);
+        Self::on_database(TestDatabase::create().await, change).await
+    }
+
+    /// A shop on this database.
+    pub async fn on_database(database: TestDatabase, change: impl FnOnce(&mut Config)) -> Self {
         let data_dir = Arc::new(tempfile::tempdir().unwrap());
-        Self::on(database, data_dir, Clock::default(), change).await
+        Self::on(Arc::new(database), data_dir, Clock::default(), change).await
     }
 
     /// Another server of this shop, on its database and with its clock, beside the first.

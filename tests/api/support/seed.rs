@@ -98,6 +98,13 @@ impl TestApp {
         assert_eq!(answer.status, 303, "{}", answer.text);
     }
 
+    /// Presses "pay" on the payment page, and the provider tells nobody. Its other faults are over then.
+    pub async fn pay_in_silence(&self, payment: &Value) {
+        self.sandbox_faults(&json!({"webhook": "none"})).await;
+        self.pay(payment).await;
+        self.sandbox_faults(&json!({})).await;
+    }
+
     /// Waits until an order has a status, and gives it with its timeline.
     pub async fn wait_for_status(&self, token: &str, order: &Value, status: &str) -> Value {
         let path = format!("/orders/{}", order["id"].as_str().unwrap());

@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 use super::answer::Refusal;
 use super::auth::{authorize, check_basic};
 use super::picture::Picture;
-use super::store::Kept;
+use super::store::{Kept, Key};
 use super::{Fake, FakeConfig};
 use crate::config::web_url;
 use crate::signature::upload_answer_signature;
-use crate::{Delivery, DeliveryType, Params, PublicId, UrlSignature};
+use crate::{Delivery, DeliveryType, Params, PublicId, ResourceType, UrlSignature};
 
 /// Parameters of every call.
 const SIGNING: [&str; 3] = ["api_key", "timestamp", "signature"];
@@ -51,10 +51,10 @@ pub(super) async fn ping(State(fake): State<Fake>, Path(cloud): Path<String>, he
     Ok(Json(json!({ "status": "ok" })))
 }
 
-/// `POST /v1_1/{cloud}/image/upload`.
+/// `POST /v1_1/{cloud}/{image|raw}/upload`.
 pub(super) async fn upload(
     State(fake): State<Fake>,
-    Path(cloud): Path<String>,
+    Path((cloud, resource)): Path<(String, ResourceType)>,
     headers: HeaderMap,
     form: Result<Multipart, MultipartRejection>,
 ) -> Answer {
@@ -63,7 +63,7 @@ pub(super) async fn upload(
     authorize(&fake, &cloud, &headers, &params)?;
     check_names(&params, &OF_UPLOAD)?;
     let config = &fake.0.config;
-    let key = (delivery_type(&params)?, public_id(&params)?);
+    let key = (resource, delivery_type(&params)?, public_id(&params)?);
     let overwrite = flag(&params, "overwrite", true)?;
     flag(&params, "invalidate", false)?;
     let upload = file.ok_or_else(|| Refusal::missing("file"))?;
@@ -74,8 +74,11 @@ pub(super) async fn upload(
         let (size, max) = (upload.bytes.len(), config.max_file);
         return Err(Refusal::bad(format!("File size too large. Got {size}. Maximum is {max}.")));
     }
-    let picture = Picture::read(&upload.bytes).ok_or_else(|| Refusal::bad("Invalid image file"))?;
-    if let Some(allowed) = params.get("allowed_formats")
+    let picture = match resource {
+        ResourceType::Image => Some(Picture::read(&upload.bytes).ok_or_else(|| Refusal::bad("Invalid image file"))?),
+        ResourceType::Raw => None,
+    };
+    if let (Some(picture), Some(allowed)) = (&picture, params.get("allowed_formats"))
         && !allowed.split(',').any(|name| name.trim().parse() == Ok(picture.format))
     {
         return Err(Refusal::bad(format!("Image file format {} not allowed", picture.format)));
@@ -113,10 +116,10 @@ pub(super) async fn upload(
     })
 }
 
-/// `POST /v1_1/{cloud}/image/destroy`, with a body of JSON.
+/// `POST /v1_1/{cloud}/{image|raw}/destroy`, with a body of JSON.
 pub(super) async fn destroy(
     State(fake): State<Fake>,
-    Path(cloud): Path<String>,
+    Path((cloud, resource)): Path<(String, ResourceType)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
@@ -136,9 +139,9 @@ pub(super) async fn destroy(
     flag(&params, "invalidate", false)?;
     let text = params.get("public_id").ok_or_else(|| Refusal::missing("public_id"))?;
     // What is no public id names no picture.
-    let found = text
-        .parse()
-        .is_ok_and(|public_id| fake.0.store.with(|state| state.kept.remove(&(delivery_type, public_id)).is_some()));
+    let found = text.parse().is_ok_and(|public_id| {
+        fake.0.store.with(|state| state.kept.remove(&(resource, delivery_type, public_id)).is_some())
+    });
     Ok(Json(json!({ "result": if found { "ok" } else { "not found" } })))
 }
 
@@ -216,15 +219,16 @@ fn read_context(text: &str) -> BTreeMap<String, String> {
     pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
-/// What Cloudinary answers about a picture.
-fn describe(config: &FakeConfig, key: &(DeliveryType, PublicId), kept: &Kept) -> Result<Map<String, Value>, Refusal> {
-    let (delivery_type, public_id) = key;
+/// What Cloudinary answers about a picture or a file.
+fn describe(config: &FakeConfig, key: &Key, kept: &Kept) -> Result<Map<String, Value>, Refusal> {
+    let (resource, delivery_type, public_id) = key;
     let Kept { version, picture, .. } = *kept;
     let (secret, algorithm) = (&config.api_secret, config.signature_algorithm);
     let base = web_url(&config.public_url, "public URL")
         .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let delivery = Delivery {
-        format: Some(picture.format),
+        format: picture.map(|picture| picture.format),
+        resource: *resource,
         delivery_type: *delivery_type,
         signature: (*delivery_type != DeliveryType::Upload).then_some(UrlSignature::Short),
         ..Delivery::new(public_id, version)
@@ -236,16 +240,12 @@ fn describe(config: &FakeConfig, key: &(DeliveryType, PublicId), kept: &Kept) ->
         "version": version,
         "version_id": short_digest(format!("{}/{version}", kept.asset_id).as_bytes()),
         "signature": upload_answer_signature(public_id.as_str(), version, secret, algorithm),
-        "width": picture.width,
-        "height": picture.height,
-        "format": picture.format,
-        "resource_type": "image",
+        "resource_type": resource,
         "created_at": kept.created_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         "tags": kept.tags,
         "bytes": kept.file.len(),
         "type": delivery_type,
         "etag": kept.etag,
-        "placeholder": false,
         "url": url,
         "secure_url": url,
         "asset_folder": kept.asset_folder,
@@ -253,6 +253,12 @@ fn describe(config: &FakeConfig, key: &(DeliveryType, PublicId), kept: &Kept) ->
         "original_filename": kept.original_filename,
         "api_key": config.api_key,
     });
+    if let Some(picture) = picture {
+        answer["width"] = Value::from(picture.width);
+        answer["height"] = Value::from(picture.height);
+        answer["format"] = json!(picture.format);
+        answer["placeholder"] = Value::from(false);
+    }
     if !kept.context.is_empty() {
         answer["context"] = json!({ "custom": kept.context });
     }

@@ -11,7 +11,7 @@ use super::answer::Refusal;
 use super::store::Served;
 use crate::delivery::url_signature;
 use crate::public_id::is_version;
-use crate::{DeliveryType, ImageFormat, PublicId, UrlSignature};
+use crate::{DeliveryType, ImageFormat, PublicId, ResourceType, UrlSignature};
 
 /// Crops that a gravity of `auto` goes with.
 const AUTO_GRAVITY: [&str; 6] = ["auto", "crop", "fill", "fill_pad", "lfill", "thumb"];
@@ -24,13 +24,14 @@ struct Asked<'a> {
     file: String,
 }
 
-/// `GET /{cloud}/image/{type}/[s--…--/][transformation/][v…/]public_id[.format]`.
+/// `GET /{cloud}/{image|raw}/{type}/[s--…--/][transformation/][v…/]public_id[.format]`.
 pub(super) async fn deliver(
     State(fake): State<Fake>,
-    Path((cloud, delivery_type, path)): Path<(String, String, String)>,
+    Path((cloud, resource, delivery_type, path)): Path<(String, String, String, String)>,
 ) -> Result<Response, Refusal> {
     let not_found = |what: &str| Refusal::new(StatusCode::NOT_FOUND, format!("Resource not found - {what}"));
     let asked = read_path(&path);
+    let resource: ResourceType = serde_json::from_value(Value::from(resource)).map_err(|_| not_found(&path))?;
     let delivery_type: DeliveryType =
         serde_json::from_value(Value::from(delivery_type)).map_err(|_| not_found(&path))?;
     if cloud != fake.0.config.cloud_name {
@@ -40,17 +41,19 @@ pub(super) async fn deliver(
     check_transformation(&asked.transformation)?;
     fake.0.store.with(|state| {
         // The end may be the wanted format, or part of the name.
-        let without_format = asked.file.rsplit_once('.').filter(|(_, end)| end.parse::<ImageFormat>().is_ok());
+        let is_format = |end: &str| resource == ResourceType::Image && end.parse::<ImageFormat>().is_ok();
+        let without_format = asked.file.rsplit_once('.').filter(|(_, end)| is_format(end));
         let names = [without_format.map(|(name, _)| name), Some(asked.file.as_str())];
         let found = names.into_iter().flatten().find_map(|name| {
-            let key = (delivery_type, PublicId::new(name).ok()?);
+            let key = (resource, delivery_type, PublicId::new(name).ok()?);
             let kept = state.kept.get(&key)?.clone();
-            Some((key.1, kept))
+            Some((key.2, kept))
         });
         let (public_id, kept) = found.ok_or_else(|| not_found(&asked.file))?;
         state.note(Served { public_id, version: asked.version, transformation: asked.transformation });
+        let content_type = kept.picture.map_or("application/octet-stream", |picture| picture.format.content_type());
         let headers = [
-            (CONTENT_TYPE, kept.picture.format.content_type().to_owned()),
+            (CONTENT_TYPE, content_type.to_owned()),
             (ETAG, format!("\"{}\"", kept.etag)),
             (CACHE_CONTROL, "public, no-transform, immutable, max-age=2592000".to_owned()),
             (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),

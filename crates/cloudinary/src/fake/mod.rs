@@ -7,9 +7,9 @@
 //! | Path | What |
 //! | --- | --- |
 //! | `GET /v1_1/{cloud}/ping` | is there |
-//! | `POST /v1_1/{cloud}/image/upload` | keeps a picture |
-//! | `POST /v1_1/{cloud}/image/destroy` | forgets it |
-//! | `GET /{cloud}/image/{type}/…` | delivers it, signed or not |
+//! | `POST /v1_1/{cloud}/{image,raw}/upload` | keeps a picture, or a file |
+//! | `POST /v1_1/{cloud}/{image,raw}/destroy` | forgets it |
+//! | `GET /{cloud}/{image,raw}/{type}/…` | delivers it, signed or not |
 //! | `POST /_control/faults` | sets what goes wrong, see [`Faults`] |
 //!
 //! Calls come with HTTP Basic (key and secret) or signed, with signature version 2
@@ -149,11 +149,11 @@ impl Fake {
     pub fn router(&self) -> Router {
         let limit = self.0.config.max_file.saturating_add(FORM_OVERHEAD);
         let api = Router::new()
-            .route("/v1_1/{cloud}/image/upload", post(api::upload).layer(DefaultBodyLimit::max(limit)))
-            .route("/v1_1/{cloud}/image/destroy", post(api::destroy))
+            .route("/v1_1/{cloud}/{resource}/upload", post(api::upload).layer(DefaultBodyLimit::max(limit)))
+            .route("/v1_1/{cloud}/{resource}/destroy", post(api::destroy))
             .route("/v1_1/{cloud}/ping", get(api::ping))
             .route_layer(middleware::from_fn_with_state(self.clone(), control::misbehave));
-        api.route("/{cloud}/image/{type}/{*path}", get(delivery::deliver))
+        api.route("/{cloud}/{resource}/{type}/{*path}", get(delivery::deliver))
             // Browsers of any page may upload and show pictures.
             .route_layer(middleware::map_response(allow_any_origin))
             .route("/_control/faults", post(control::set_faults))

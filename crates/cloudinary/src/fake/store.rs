@@ -8,17 +8,18 @@ use chrono::{DateTime, Utc};
 
 use super::control::Faults;
 use super::picture::Picture;
-use crate::{DeliveryType, PublicId};
+use crate::{DeliveryType, PublicId, ResourceType};
 
 /// How many deliveries are remembered.
 const MAX_SERVED: usize = 1000;
 
-/// One kept picture.
+/// One kept picture, or a file that is none.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) asset_id: String,
     pub(super) version: u64,
-    pub(super) picture: Picture,
+    /// None for a raw file.
+    pub(super) picture: Option<Picture>,
     pub(super) file: Bytes,
     pub(super) etag: String,
     pub(super) created_at: DateTime<Utc>,
@@ -39,11 +40,13 @@ pub struct Served {
     pub transformation: String,
 }
 
+/// As what it is kept, its type and its name.
+pub(super) type Key = (ResourceType, DeliveryType, PublicId);
+
 /// Everything that changes.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// By type and name.
-    pub(super) kept: BTreeMap<(DeliveryType, PublicId), Kept>,
+    pub(super) kept: BTreeMap<Key, Kept>,
     /// Oldest first.
     pub(super) served: VecDeque<Served>,
     pub(super) faults: Faults,
@@ -58,7 +61,7 @@ impl State {
     }
 
     /// What all pictures take but this one, in bytes.
-    pub(super) fn size_without(&self, key: &(DeliveryType, PublicId)) -> usize {
+    pub(super) fn size_without(&self, key: &Key) -> usize {
         self.kept.iter().filter(|(other, _)| *other != key).map(|(_, kept)| kept.file.len()).sum()
     }
 

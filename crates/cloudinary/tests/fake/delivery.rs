@@ -5,7 +5,10 @@ use std::num::NonZeroU16;
 
 use crate::common::{CLOUD, Running, browser, gif, id, options, start};
 use cloudinary::fake::Served;
-use cloudinary::{Bounds, Delivery, DeliveryType, Gravity, ImageFormat, Transformation, UploadOptions, UrlSignature};
+use cloudinary::{
+    Bounds, Delivery, DeliveryType, Destroyed, Gravity, ImageFormat, ResourceType, Transformation, UploadOptions,
+    UrlSignature,
+};
 
 async fn get(url: &str) -> reqwest::Response {
     browser().get(url).send().await.unwrap()
@@ -116,4 +119,33 @@ async fn what_cloudinary_would_not_serve_is_refused() {
         assert_eq!(get(&format!("{}/{path}", running.url)).await.status(), status, "{path}");
     }
     assert_eq!(running.fake.served().len(), 1);
+}
+
+#[tokio::test]
+async fn a_raw_file_comes_back_as_it_went_to_whoever_may_have_it() {
+    let running = start().await;
+    let client = running.client();
+    let name = id("documents/a.bin");
+    let options = UploadOptions { delivery_type: DeliveryType::Authenticated, ..UploadOptions::new(name.clone()) };
+    let sent: &[u8] = b"\0no picture";
+    let asset = client.upload_raw(sent.into(), &options).await.unwrap();
+    assert_eq!((asset.public_id.as_str(), asset.bytes), ("documents/a.bin", 11));
+    let delivery = Delivery {
+        delivery_type: DeliveryType::Authenticated,
+        resource: ResourceType::Raw,
+        ..Delivery::new(&name, asset.version)
+    };
+    assert_eq!(get(&client.delivery_url(&delivery)).await.status(), 401);
+    let signed = Delivery { signature: Some(UrlSignature::Short), ..delivery };
+    let url = client.delivery_url(&signed);
+    assert!(url.contains("/raw/authenticated/s--"), "{url}");
+    assert_eq!(get(&url).await.bytes().await.unwrap(), sent);
+
+    let destroy = |resource| {
+        let (client, name) = (client.clone(), name.clone());
+        async move { client.destroy(resource, &name, DeliveryType::Authenticated, true).await.unwrap() }
+    };
+    assert_eq!(destroy(ResourceType::Image).await, Destroyed::NotFound);
+    assert_eq!(destroy(ResourceType::Raw).await, Destroyed::Ok);
+    assert_eq!(get(&url).await.status(), 404);
 }

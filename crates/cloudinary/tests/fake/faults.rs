@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{KEY, SECRET, browser, gif, id, options, start};
-use cloudinary::{Client, ClientConfig, DeliveryType, Destroyed, Error, ImageFormat};
+use cloudinary::{Client, ClientConfig, DeliveryType, Destroyed, Error, ImageFormat, ResourceType};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -23,12 +23,12 @@ async fn a_refused_call_is_not_carried_out_and_may_be_repeated() {
             assert_eq!(error.retry_after(), asked);
         }
     }
-    let gone = client.destroy(&id("a"), DeliveryType::Upload, false).await.unwrap();
+    let gone = client.destroy(ResourceType::Image, &id("a"), DeliveryType::Upload, false).await.unwrap();
     assert_eq!(gone, Destroyed::NotFound);
     // As often as was said, and another refusal is final.
     running.faults(json!({ "fail_next": { "status": 403, "count": 2 } })).await;
     for _ in 0..2 {
-        let error = client.destroy(&id("a"), DeliveryType::Upload, false).await.unwrap_err();
+        let error = client.destroy(ResourceType::Image, &id("a"), DeliveryType::Upload, false).await.unwrap_err();
         assert!(matches!(&error, Error::Rejected { http_status: 403, message } if message == "General Error"));
         assert!(!error.is_transient());
     }
@@ -48,10 +48,10 @@ async fn a_call_whose_answer_is_lost_was_carried_out_and_can_be_repeated() {
     let timeout = Duration::from_millis(300);
     let hasty = Client::new(ClientConfig { timeout, ..running.config() }).unwrap();
     running.faults(json!({ "delay": 60_000 })).await;
-    let error = hasty.destroy(&id("a"), DeliveryType::Upload, true).await.unwrap_err();
+    let error = hasty.destroy(ResourceType::Image, &id("a"), DeliveryType::Upload, true).await.unwrap_err();
     assert!(matches!(error, Error::Timeout) && error.is_transient(), "{error:?}");
     running.faults(json!({})).await;
-    let again = client.destroy(&id("a"), DeliveryType::Upload, true).await.unwrap();
+    let again = client.destroy(ResourceType::Image, &id("a"), DeliveryType::Upload, true).await.unwrap();
     assert_eq!(again, Destroyed::NotFound);
 }
 

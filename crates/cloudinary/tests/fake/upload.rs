@@ -2,8 +2,8 @@
 
 use crate::common::{CLOUD, KEY, MAX, NOW, SECRET, browser, gif, id, message, options, png, start};
 use cloudinary::{
-    Client, ClientConfig, DeliveryType, Destroyed, Error, ImageFormat, MAX_FILE, Params, SignatureAlgorithm,
-    UploadOptions, sign,
+    Client, ClientConfig, DeliveryType, Destroyed, Error, ImageFormat, MAX_FILE, Params, ResourceType,
+    SignatureAlgorithm, UploadOptions, sign,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ async fn wrong_credentials_are_refused_and_shown_nowhere() {
         (with(&|config| config.cloud_name = "other".to_owned()), "Invalid cloud_name other"),
     ] {
         let uploaded = client.upload(gif(), ImageFormat::Gif, &options("a")).await.unwrap_err();
-        let destroyed = client.destroy(&id("a"), DeliveryType::Upload, true).await.unwrap_err();
+        let destroyed = client.destroy(ResourceType::Image, &id("a"), DeliveryType::Upload, true).await.unwrap_err();
         for error in [uploaded, destroyed] {
             assert_eq!(rejected(&error, 401), text);
             assert!(!error.is_transient());
@@ -144,7 +144,7 @@ async fn wrong_credentials_are_refused_and_shown_nowhere() {
         }
     }
     // Nothing was kept.
-    let gone = running.client().destroy(&id("a"), DeliveryType::Upload, true).await.unwrap();
+    let gone = running.client().destroy(ResourceType::Image, &id("a"), DeliveryType::Upload, true).await.unwrap();
     assert_eq!(gone, Destroyed::NotFound);
 }
 
@@ -155,7 +155,7 @@ async fn what_is_destroyed_is_gone_and_cannot_be_destroyed_again() {
     let asset = client.upload(gif(), ImageFormat::Gif, &options("products/a")).await.unwrap();
     let destroy = |delivery_type| {
         let client = client.clone();
-        async move { client.destroy(&id("products/a"), delivery_type, true).await.unwrap() }
+        async move { client.destroy(ResourceType::Image, &id("products/a"), delivery_type, true).await.unwrap() }
     };
     assert_eq!(destroy(DeliveryType::Authenticated).await, Destroyed::NotFound);
     assert_eq!(destroy(DeliveryType::Upload).await, Destroyed::Ok);

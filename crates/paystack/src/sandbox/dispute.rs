@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::answer::Invalid;
 use super::list::ListQuery;
 use super::payment::{Payment, Status, time};
+use super::refund::Refund;
 use super::store::State as StoreState;
 use super::{Sandbox, answer, delivery};
 use crate::fields::Fields;
@@ -159,7 +160,7 @@ struct End {
     refund_amount: Option<i64>,
 }
 
-/// Ends an open dispute. What is accepted in full reverses the transaction.
+/// Ends an open dispute. What is accepted is a refund, of which no event tells; what is accepted in full reverses the transaction.
 fn finish(state: &mut StoreState, id: &str, end: End) -> Result<(Value, Vec<delivery::Delivery>), Response> {
     let missing = || answer::not_found("dispute");
     let id: u64 = id.parse().map_err(|_| missing())?;
@@ -181,6 +182,10 @@ fn finish(state: &mut StoreState, id: &str, end: End) -> Result<(Value, Vec<deli
     dispute.updated_at = now;
     dispute.refund_amount = amount;
     state.disputes[position] = dispute.clone();
+    if let Some(payment) = state.by_id(dispute.transaction).filter(|_| is_lost && amount > 0).cloned() {
+        let refund = Refund::of_dispute(state.new_id(), &payment, dispute.id, amount);
+        state.refunds.push(refund);
+    }
     if let Some(payment) = state.by_id_mut(dispute.transaction).filter(|_| is_lost && amount == taken) {
         payment.status = Status::Reversed;
     }

@@ -23,6 +23,9 @@ pub(super) struct Refund {
     pub(super) id: u64,
     /// The transaction's id.
     pub(super) transaction: u64,
+    /// The id of the dispute that it comes of.
+    #[serde(default)]
+    dispute: Option<u64>,
     /// In the subunit.
     pub(super) amount: i64,
     pub(super) status: RefundState,
@@ -85,6 +88,7 @@ impl Refund {
         Self {
             id,
             transaction: payment.id,
+            dispute: None,
             amount,
             status: RefundState::Pending,
             merchant_note: merchant_note.unwrap_or_else(|| format!("{made_up} by sandbox@paystack.example")),
@@ -94,6 +98,13 @@ impl Refund {
             refunded_at: None,
             has_account: false,
         }
+    }
+
+    /// What a lost dispute takes, which is gone at once.
+    pub(super) fn of_dispute(id: u64, payment: &Payment, dispute: u64, amount: i64) -> Self {
+        let new = Self::new(id, payment, amount, None, None);
+        let refunded_at = Some(new.created_at);
+        Self { dispute: Some(dispute), status: RefundState::Processed, refunded_at, ..new }
     }
 
     /// Goes on with the customer's account.
@@ -110,7 +121,7 @@ impl Refund {
             "id": self.id,
             "integration": INTEGRATION,
             "domain": payment.domain(),
-            "dispute": null,
+            "dispute": self.dispute,
             "settlement": null,
             "amount": self.amount,
             "deducted_amount": deducted,

@@ -3,7 +3,10 @@
 
 use crate::common::{Receiver, client, control, controlled, paid, start_sandbox};
 use paystack::webhook::Event;
-use paystack::{Dispute, DisputeStatus, Error, ListDisputes, Resolution, ResolveDispute, TransactionStatus};
+use paystack::{
+    Dispute, DisputeStatus, Error, ListDisputes, ListRefunds, RefundStatus, Resolution, ResolveDispute,
+    TransactionStatus,
+};
 use serde_json::{Value, json};
 
 fn answer(resolution: Resolution, refund_amount: i64) -> ResolveDispute {
@@ -74,8 +77,12 @@ async fn what_nobody_answers_is_accepted_and_what_is_declined_is_kept() {
     assert_eq!(control(&url, &format!("disputes/{first}"), json!({ "event": "resolve" })).await, 200);
     let ended = client.fetch_dispute(first).await.unwrap();
     assert_eq!((ended.resolution.as_deref(), ended.refund_amount), (Some("auto-accepted"), Some(1_000)));
-    // A part of the money: the transaction is still a success.
+    // A part of the money: the transaction is still a success, and the part is a refund of the dispute.
     assert_eq!(client.verify("d-1").await.unwrap().status, TransactionStatus::Success);
+    let refunds = client.list_refunds(&ListRefunds::default()).await.unwrap().items;
+    assert_eq!(refunds.len(), 1);
+    assert_eq!((refunds[0].dispute, refunds[0].amount), (Some(first), 1_000));
+    assert_eq!((&refunds[0].status, refunds[0].transaction), (&RefundStatus::Processed, ended.transaction_id));
 
     let too_much = client.resolve_dispute(second, &answer(Resolution::MerchantAccepted, 400_001)).await;
     assert!(matches!(too_much, Err(Error::Rejected { http_status: 400, .. })), "{too_much:?}");

@@ -70,6 +70,19 @@ struct Row {
     is_first_order: bool,
 }
 
+/// Whether a coupon that was not archived has this code.
+///
+/// # Errors
+/// The database's.
+pub async fn is_known(c: &mut PgConnection, code: &Code) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from coupons where code = $1 and archived_at is null) as "known!""#,
+        code.as_str(),
+    )
+    .fetch_one(c)
+    .await
+}
+
 /// The coupon of one wish, as [`find_all`].
 ///
 /// # Errors

@@ -26,10 +26,10 @@ pub struct NewRedemption {
 }
 
 /// Redeems coupons, each for one order, first come first served. Gives for each whether it is redeemed; one that is not had no use left,
-/// for anybody or for this customer, or was changed since it was read.
+/// for anybody or for this customer, or was changed since it was read; or it is for a first order, and the customer has used one that is.
 ///
-/// The coupons are locked in the order of their ids, until the transaction ends: call it behind the locks of accounts, carts and
-/// orders, and before those of stock.
+/// Customers who use coupons for first orders are locked in the order of their keys, and then the coupons in the order of their ids,
+/// until the transaction ends: call it behind the locks of accounts, carts and orders, and before those of stock.
 ///
 /// # Errors
 /// The database's. At the end of the transaction, a foreign key refuses a use without its order.
@@ -48,10 +48,17 @@ pub async fn redeem_all(
         discounts.push(new.discount_minor);
     }
     let written = sqlx::query_scalar!(
-        r#"insert into coupon_redemptions (coupon_id, coupon_version, order_id, customer, discount_minor, redeemed_at)
+        r#"with r as materialized (
+             select * from unnest($1::uuid[], $2::int[], $3::uuid[], $4::bytea[], $5::bigint[]) with ordinality
+               as r (coupon_id, version, order_id, customer, discount, n)),
+           -- The names of the locks are those of redeem_coupon().
+           customers as materialized (
+             select pg_advisory_xact_lock(hashtextextended('first order of ' || encode(customer, 'hex'), 0))
+             from (select distinct r.customer from r join coupons c on c.id = r.coupon_id
+                   where c.first_order_only and r.customer is not null order by r.customer) first)
+           insert into coupon_redemptions (coupon_id, coupon_version, order_id, customer, discount_minor, redeemed_at)
            select coupon_id, version, order_id, customer, discount, $6
-           from unnest($1::uuid[], $2::int[], $3::uuid[], $4::bytea[], $5::bigint[]) with ordinality
-             as r (coupon_id, version, order_id, customer, discount, n)
+           from r where (select count(*) from customers) >= 0
            order by coupon_id, n
            returning order_id as "order_id: OrderId""#,
         &coupons,

@@ -6,14 +6,14 @@ use sqlx::PgConnection;
 use crate::features::disputes::model::Answer;
 use crate::platform::ids::{DisputeId, UserId};
 
-/// Stores what is about to be answered. Nobody else answers before `until`.
+/// Stores what is about to be answered; the words are none where the buyer was erased. Nobody else answers before `until`.
 ///
 /// # Errors
 /// The database's.
 pub async fn begin_answer(
     c: &mut PgConnection,
     id: DisputeId,
-    (answer, message): (Answer, &str),
+    (answer, message): (Answer, Option<&str>),
     actor: UserId,
     (now, until): (DateTime<Utc>, DateTime<Utc>),
 ) -> sqlx::Result<()> {

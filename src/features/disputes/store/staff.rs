@@ -93,7 +93,7 @@ pub(in crate::features::disputes) async fn notes(c: &mut PgConnection, id: Dispu
     .await
 }
 
-/// Writes a note.
+/// Writes a note. The database refuses one about a buyer who was erased (`dispute_notes_of_live_buyers`).
 pub(in crate::features::disputes) async fn add_note(
     c: &mut PgConnection,
     id: DisputeId,

@@ -63,7 +63,7 @@ pub struct Look {
 pub async fn begin_look(c: &mut PgConnection) -> sqlx::Result<Option<Look>> {
     let row = sqlx::query!(
         r#"select settled_id, (select coalesce(max(id), 0) from stock_movements) as "last_id!",
-                  pg_snapshot_xmin(pg_current_snapshot()) >= seen_before as "is_settled!"
+                  first_open_txid() >= seen_before as "is_settled!"
            from stock_watch for update skip locked"#
     )
     .fetch_optional(c)

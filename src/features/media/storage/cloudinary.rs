@@ -7,8 +7,8 @@ use anyhow::Context;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cloudinary::{
-    Bounds, Client, ClientConfig, Delivery, DeliveryType, DirectUpload, Gravity, ImageFormat, PublicId, Transformation,
-    UploadOptions, UrlSignature,
+    Bounds, Client, ClientConfig, Delivery, DeliveryType, DirectUpload, Gravity, ImageFormat, PublicId, ResourceType,
+    Transformation, UploadOptions, UrlSignature,
 };
 
 use super::super::model::{FileName, Fit, Format, Place, Size};
@@ -47,9 +47,16 @@ impl Cloudinary {
         i64::try_from(asset.version).map_err(|error| StorageError::Failed(error.into()))
     }
 
-    /// Removes a picture, or what a browser sent.
+    /// Keeps a document, which nobody can fetch without a signature.
+    pub(super) async fn put_document(&self, key: Key, bytes: Bytes) -> Result<i64, StorageError> {
+        let options = UploadOptions { delivery_type: kind(key), ..UploadOptions::new(public_id(key)?) };
+        let asset = self.client.upload_raw(bytes, &options).await.map_err(refused)?;
+        i64::try_from(asset.version).map_err(|error| StorageError::Failed(error.into()))
+    }
+
+    /// Removes a picture, a document, or what a browser sent.
     pub(super) async fn remove(&self, key: Key) -> Result<(), StorageError> {
-        self.client.destroy(&public_id(key)?, kind(key), true).await.map(drop).map_err(refused)
+        self.client.destroy(resource(key), &public_id(key)?, kind(key), true).await.map(drop).map_err(refused)
     }
 
     /// Asks whether the account's key is good.
@@ -81,11 +88,12 @@ impl Cloudinary {
         public_id(key).is_ok_and(|id| id.as_str() == name) && self.client.verify_upload_answer(name, version, signature)
     }
 
-    /// What a browser sent.
-    pub(super) async fn sent(&self, key: Key, version: u64, limit: u64) -> Result<Bytes, StorageError> {
+    /// A document, or what a browser sent.
+    pub(super) async fn fetch(&self, key: Key, version: u64, limit: u64) -> Result<Bytes, StorageError> {
         let id = public_id(key)?;
         let url = self.client.delivery_url(&Delivery {
             delivery_type: kind(key),
+            resource: resource(key),
             signature: Some(UrlSignature::Short),
             ..Delivery::new(&id, version)
         });
@@ -105,11 +113,18 @@ impl Cloudinary {
     }
 }
 
-/// What was looked at is for everybody; what came from a browser is for nobody yet.
+/// What was looked at is for everybody; documents, and what came from a browser, are not.
 fn kind(key: Key) -> DeliveryType {
     match key {
         Key::File(_) => DeliveryType::Upload,
-        Key::Incoming(_) | Key::Probe(_) => DeliveryType::Authenticated,
+        Key::Incoming(_) | Key::Document(_) | Key::Probe(_) => DeliveryType::Authenticated,
+    }
+}
+
+fn resource(key: Key) -> ResourceType {
+    match key {
+        Key::Document(_) => ResourceType::Raw,
+        Key::File(_) | Key::Incoming(_) | Key::Probe(_) => ResourceType::Image,
     }
 }
 

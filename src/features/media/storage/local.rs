@@ -29,6 +29,10 @@ impl Local {
         match key {
             Key::File(name) => self.file(name),
             Key::Incoming(id) => self.root.join("incoming").join(id.to_string()),
+            Key::Document(id) => {
+                let folder = hex::encode(&id.as_bytes()[15..]);
+                self.root.join("documents").join(folder).join(id.to_string())
+            }
             Key::Probe(id) => self.root.join("probe").join(id.to_string()),
         }
     }

@@ -29,6 +29,8 @@ pub(super) enum Key {
     File(FileName),
     /// What a browser sent, before it was looked at.
     Incoming(AssetId),
+    /// A sealed document.
+    Document(Uuid),
     /// A file that shows whether a store takes files.
     Probe(Uuid),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Key {
         match self {
             Self::File(name) => name.fmt(f),
             Self::Incoming(id) => write!(f, "incoming/{id}"),
+            Self::Document(id) => write!(f, "documents/{id}"),
             Self::Probe(id) => write!(f, "probe/{id}"),
         }
     }
@@ -47,9 +50,10 @@ impl FromStr for Key {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text.strip_prefix("incoming/") {
-            Some(id) => id.parse().map(Self::Incoming).map_err(|_| ()),
-            None => text.parse().map(Self::File),
+        match text.split_once('/') {
+            Some(("incoming", id)) => id.parse().map(Self::Incoming).map_err(|_| ()),
+            Some(("documents", id)) => id.parse().map(Self::Document).map_err(|_| ()),
+            _ => text.parse().map(Self::File),
         }
     }
 }
@@ -120,6 +124,31 @@ impl Storage {
         }
     }
 
+    /// Keeps a sealed document at the chosen place. Gives the provider's number of it, if it has one.
+    pub(super) async fn put_document(&self, id: Uuid, bytes: Bytes) -> Result<Option<i64>, StorageError> {
+        let key = Key::Document(id);
+        match self.chosen {
+            Provider::Local => self.local.put(key, bytes).await.map(|()| None),
+            Provider::S3 => self.s3()?.put(key, bytes, "application/octet-stream").await.map(|()| None),
+            Provider::Cloudinary => self.cloudinary()?.put_document(key, bytes).await.map(Some),
+        }
+    }
+
+    /// Reads what was kept under a key, at most `limit` bytes of it. `version` is what Cloudinary calls it.
+    pub(super) async fn get(
+        &self,
+        provider: Provider,
+        key: Key,
+        version: u64,
+        limit: u64,
+    ) -> Result<Bytes, StorageError> {
+        match provider {
+            Provider::Local => self.local.get(key, limit).await,
+            Provider::S3 => self.s3()?.get(key, limit).await,
+            Provider::Cloudinary => self.cloudinary()?.fetch(key, version, limit).await,
+        }
+    }
+
     /// What a browser sent, at most `limit` bytes. `version` is what Cloudinary calls it.
     pub(super) async fn sent(
         &self,
@@ -128,12 +157,7 @@ impl Storage {
         version: u64,
         limit: usize,
     ) -> Result<Bytes, StorageError> {
-        let (key, limit) = (Key::Incoming(id), u64::try_from(limit).unwrap_or(u64::MAX));
-        match provider {
-            Provider::Local => self.local.get(key, limit).await,
-            Provider::S3 => self.s3()?.get(key, limit).await,
-            Provider::Cloudinary => self.cloudinary()?.sent(key, version, limit).await,
-        }
+        self.get(provider, Key::Incoming(id), version, u64::try_from(limit).unwrap_or(u64::MAX)).await
     }
 
     /// Reads a kept picture from wherever it is: the disk, or the bucket.

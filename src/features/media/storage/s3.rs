@@ -49,6 +49,9 @@ impl S3 {
     }
 
     pub(super) async fn put(&self, key: Key, bytes: Bytes, content_type: &str) -> Result<(), StorageError> {
+        // Only pictures are for everybody.
+        let cached =
+            if matches!(key, Key::File(_)) { "public, max-age=31536000, immutable" } else { "private, no-store" };
         let key = key.to_string();
         let mut action = self.bucket.put_object(Some(&self.credentials), &key);
         action.headers_mut().insert("content-type", content_type);
@@ -56,7 +59,7 @@ impl S3 {
             .client
             .request(Method::PUT, action.sign(OWN))
             .header("content-type", content_type)
-            .header("cache-control", "public, max-age=31536000, immutable")
+            .header("cache-control", cached)
             .body(bytes);
         answered(request.send().await).map(drop)
     }

@@ -199,3 +199,17 @@ pub async fn last_words(c: &mut PgConnection, id: OrderId, event: &str) -> sqlx:
     .await?;
     Ok(words.flatten())
 }
+
+/// How many returns of an order its buyer has withdrawn: nobody else moves an order out of a request for one in his name.
+///
+/// # Errors
+/// The database's.
+pub async fn withdrawn_returns(c: &mut PgConnection, id: OrderId) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from order_events
+           where order_id = $1 and from_status = 'return_requested' and actor_type = 'customer'"#,
+        id.0,
+    )
+    .fetch_one(c)
+    .await
+}

@@ -71,6 +71,27 @@ pub async fn pseudonymise(c: &mut PgConnection, ids: &[OrderId], now: DateTime<U
     Ok(())
 }
 
+/// Of which of these partially refunded orders nothing is to be sent or on its way any more. Their status does not tell: the last move to
+/// it does, or their units.
+///
+/// # Errors
+/// The database's.
+pub async fn nothing_left_to_send(c: &mut PgConnection, ids: &[OrderId]) -> sqlx::Result<Vec<OrderId>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    sqlx::query_scalar!(
+        r#"select id as "id: OrderId" from orders o
+           where id = any($1) and status = 'partially_refunded'
+             and ((select from_status from order_events where order_id = o.id and to_status = 'partially_refunded'
+                   order by id desc limit 1) in ('delivered', 'returned')
+               or not exists (select from order_items
+                              where order_id = o.id and fulfilled_quantity + cancelled_quantity < quantity)
+                  and not exists (select from fulfilments where order_id = o.id and status in ('packed', 'shipped')))"#,
+        &ids,
+    )
+    .fetch_all(c)
+    .await
+}
+
 /// Which of these accounts, and of these addresses without an account, have orders.
 ///
 /// # Errors

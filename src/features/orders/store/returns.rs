@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use crate::features::orders::returns::{Return, ReturnItem, ReturnReason, ReturnStatus};
 use crate::features::orders::status::Actor;
+use crate::platform::count::{self, Total};
 use crate::platform::ids::{OrderId, OrderItemId, ReturnId};
+use crate::platform::page::Part;
 
 /// Units of a line that are to be sent back.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +66,77 @@ pub async fn returns(c: &mut PgConnection, order: OrderId) -> sqlx::Result<Vec<R
         items: row.items.0,
     });
     Ok(returns.collect())
+}
+
+/// A return with its order.
+#[derive(Debug)]
+pub(in crate::features::orders) struct ListedReturn {
+    pub order_id: OrderId,
+    /// The order's number.
+    pub order_number: String,
+    pub back: Return,
+}
+
+/// A part of the returns of all orders, the newest first, and the last one's id where more follow. Without statuses, whichever they have.
+pub(in crate::features::orders) async fn list(
+    c: &mut PgConnection,
+    statuses: Option<&[ReturnStatus]>,
+    part: Part,
+) -> sqlx::Result<(Vec<ListedReturn>, Option<Uuid>)> {
+    let names = names(statuses);
+    let rows = sqlx::query!(
+        r#"select r.id as "id: ReturnId", r.order_id as "order_id: OrderId", d.number as order_number, r.number,
+                  r.status as "status: ReturnStatus", r.requested_by as "requested_by: Actor", r.note, r.answer,
+                  r.version, r.created_at, r.received_at,
+                  (select coalesce(jsonb_agg(to_jsonb(i) || jsonb_build_object('variant_id', o.variant_id)
+                                             order by o.position), '[]')
+                   from return_items i join order_items o on o.id = i.order_item_id
+                   where i.return_id = r.id) as "items!: Json<Vec<ReturnItem>>"
+           from returns r join orders d on d.id = r.order_id
+           where ($1::text[] is null or r.status = any($1)) and ($2::uuid is null or r.id < $2)
+           order by r.id desc limit $3 offset $4"#,
+        names.as_deref(),
+        part.behind,
+        part.page.limit + 1,
+        part.offset(),
+    )
+    .fetch_all(c)
+    .await?;
+    let listed = rows.into_iter().map(|row| ListedReturn {
+        order_id: row.order_id,
+        order_number: row.order_number,
+        back: Return {
+            id: row.id,
+            number: row.number,
+            status: row.status,
+            requested_by: row.requested_by,
+            note: row.note,
+            answer: row.answer,
+            version: row.version,
+            created_at: row.created_at,
+            received_at: row.received_at,
+            items: row.items.0,
+        },
+    });
+    Ok(part.cut(listed.collect(), |listed| listed.back.id.0))
+}
+
+/// How many there are.
+pub(in crate::features::orders) async fn total(
+    c: &mut PgConnection,
+    statuses: Option<&[ReturnStatus]>,
+) -> sqlx::Result<Total> {
+    count::total(c, |query| {
+        query.push(" from returns where true");
+        if let Some(names) = names(statuses) {
+            query.push(" and status = any(").push_bind(names).push(")");
+        }
+    })
+    .await
+}
+
+fn names(statuses: Option<&[ReturnStatus]>) -> Option<Vec<String>> {
+    statuses.map(|statuses| statuses.iter().map(|status| status.as_str().to_owned()).collect())
 }
 
 /// Writes down what is to be sent back. The database refuses a second open return of an order (`returns_one_open`), lines of

@@ -81,3 +81,33 @@ pub async fn end_looks(c: &mut PgConnection, id: PaymentId, over_since: DateTime
     .await?;
     Ok(ended.rows_affected() == 1)
 }
+
+/// Has an attempt that is over asked about for a while again, though its looks had ended.
+///
+/// # Errors
+/// The database's.
+pub async fn await_again(c: &mut PgConnection, id: PaymentId, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update payments set next_look_at = $2, updated_at = $2
+         where id = $1 and provider = 'paystack' and status in ('failed', 'abandoned') and next_look_at is null",
+        id.0,
+        now,
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+/// Whether the money of an attempt may still come: the provider is asked about it.
+///
+/// # Errors
+/// The database's.
+pub async fn is_awaited(c: &mut PgConnection, id: PaymentId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from payments where id = $1 and provider = 'paystack' and next_look_at is not null
+             and status in ('created', 'open', 'failed', 'abandoned')) as "exists!""#,
+        id.0,
+    )
+    .fetch_one(c)
+    .await
+}

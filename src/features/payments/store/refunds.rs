@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::features::payments::refunds::{Refund, RefundItem, RefundOrigin, RefundStatus};
-use crate::platform::ids::{OrderId, OrderItemId, PaymentId, RefundId, ReturnId, UserId};
+use crate::platform::ids::{DisputeId, OrderId, OrderItemId, PaymentId, RefundId, ReturnId, UserId};
 
 /// A refund to write down.
 #[derive(Clone, Debug)]
@@ -27,10 +27,16 @@ pub struct NewRefund<'a> {
     pub retry_of: Option<RefundId>,
     /// The return that it pays for.
     pub return_id: Option<ReturnId>,
+    /// The provider's number of the dispute that took the money.
+    pub dispute_number: Option<i64>,
+    /// That dispute, where it is known.
+    pub dispute_id: Option<DisputeId>,
     /// Where it begins: pending, but for those that somebody else has begun.
     pub status: RefundStatus,
     /// The provider's number, where it has one.
     pub provider_refund_id: Option<i64>,
+    /// When the provider was told of it, where somebody else has done so.
+    pub sent_at: Option<DateTime<Utc>>,
     /// Whether the buyer is written to.
     pub notify: bool,
 }
@@ -46,8 +52,11 @@ impl NewRefund<'_> {
             reason: Some(reason),
             retry_of: None,
             return_id: None,
+            dispute_number: None,
+            dispute_id: None,
             status: RefundStatus::Pending,
             provider_refund_id: None,
+            sent_at: None,
             notify: true,
         }
     }
@@ -62,9 +71,10 @@ pub async fn insert_refund(c: &mut PgConnection, new: &NewRefund<'_>, now: DateT
     let id = RefundId::new();
     sqlx::query!(
         "insert into refunds (id, payment_id, amount_minor, status, reason, origin, requested_by, retry_of, return_id,
-                              provider_refund_id, notify, created_at, updated_at, processed_at)
+                              provider_refund_id, notify, created_at, updated_at, processed_at, dispute_id, dispute_number,
+                              sent_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12,
-                 case when $4::text = 'processed' then $12::timestamptz end)",
+                 case when $4::text = 'processed' then $12::timestamptz end, $13, $14, $15)",
         id.0,
         new.payment_id.0,
         new.amount_minor,
@@ -77,6 +87,9 @@ pub async fn insert_refund(c: &mut PgConnection, new: &NewRefund<'_>, now: DateT
         new.provider_refund_id,
         new.notify,
         now,
+        new.dispute_id.map(|id| id.0),
+        new.dispute_number,
+        new.sent_at,
     )
     .execute(c)
     .await?;
@@ -165,6 +178,8 @@ struct Row {
     retry_of: Option<RefundId>,
     retried_as: Option<RefundId>,
     return_id: Option<ReturnId>,
+    dispute_number: Option<i64>,
+    dispute_id: Option<DisputeId>,
     provider_refund_id: Option<i64>,
     attempts: i32,
     last_error: Option<String>,
@@ -187,8 +202,9 @@ pub(super) async fn all(c: &mut PgConnection, which: &Which) -> sqlx::Result<Vec
                   r.origin as "origin: RefundOrigin", r.requested_by as "requested_by: UserId", r.reason,
                   r.retry_of as "retry_of: RefundId",
                   (select n.id from refunds n where n.retry_of = r.id) as "retried_as: RefundId",
-                  r.return_id as "return_id: ReturnId", r.provider_refund_id, r.attempts, r.last_error, r.account_last4,
-                  r.notify, r.created_at, r.updated_at, r.sent_at, r.processed_at,
+                  r.return_id as "return_id: ReturnId", r.dispute_number, r.dispute_id as "dispute_id: DisputeId",
+                  r.provider_refund_id, r.attempts, r.last_error, r.account_last4, r.notify, r.created_at, r.updated_at,
+                  r.sent_at, r.processed_at,
                   (select coalesce(jsonb_agg(to_jsonb(i) order by i.order_item_id), '[]') from refund_items i
                    where i.refund_id = r.id) as "items!: Json<Vec<RefundItem>>"
            from refunds r join payments p on p.id = r.payment_id
@@ -217,6 +233,8 @@ pub(super) async fn all(c: &mut PgConnection, which: &Which) -> sqlx::Result<Vec
         retry_of: row.retry_of,
         retried_as: row.retried_as,
         return_id: row.return_id,
+        dispute_number: row.dispute_number,
+        dispute_id: row.dispute_id,
         provider_refund_id: row.provider_refund_id,
         attempts: row.attempts,
         last_error: row.last_error,
@@ -289,6 +307,8 @@ pub async fn processed_minor(c: &mut PgConnection, payment: PaymentId) -> sqlx::
 pub struct RefundNews<'a> {
     /// The provider's number of it.
     pub provider_refund_id: Option<i64>,
+    /// The provider's number of the dispute that took it; kept where the shop did not ask for it.
+    pub dispute_number: Option<i64>,
     /// Why it failed.
     pub words: Option<&'a str>,
     /// When the money went.
@@ -310,7 +330,8 @@ pub async fn move_refund(
         "update refunds
          set status = $3, provider_refund_id = coalesce(provider_refund_id, $4), last_error = coalesce($5, last_error),
              processed_at = case when $3::text = 'processed' then coalesce(processed_at, $6, $7) end, claimed_at = null,
-             checked_at = $7, updated_at = case when $3::text = $2::text then updated_at else $7 end
+             checked_at = $7, updated_at = case when $3::text = $2::text then updated_at else $7 end,
+             dispute_number = case when origin = 'provider' then coalesce(dispute_number, $8) else dispute_number end
          where id = $1 and status = $2",
         id.0,
         from as RefundStatus,
@@ -319,6 +340,7 @@ pub async fn move_refund(
         news.words,
         news.processed_at,
         now,
+        news.dispute_number,
     )
     .execute(c)
     .await?;

@@ -79,7 +79,8 @@ pub struct Looked {
     pub now: DateTime<Utc>,
 }
 
-/// Lets payments of one buyer that settle at once follow each other, so that each counts those before it.
+/// Lets payments of one buyer that start or settle at once follow each other, so that each counts those before it. It is the last lock
+/// of a transaction.
 ///
 /// # Errors
 /// The database's.

@@ -86,6 +86,8 @@ pub async fn note(
 pub struct Mendable {
     /// The finding.
     pub id: FindingId,
+    /// How both sides differ.
+    pub kind: Kind,
     /// The payment's name at the provider.
     pub reference: String,
 }
@@ -97,7 +99,7 @@ pub struct Mendable {
 pub async fn mendable(c: &mut PgConnection, run: ReconciliationId, limit: i64) -> sqlx::Result<Vec<Mendable>> {
     sqlx::query_as!(
         Mendable,
-        r#"select f.id as "id: FindingId", f.reference from reconciliation_findings f
+        r#"select f.id as "id: FindingId", f.kind as "kind: Kind", f.reference from reconciliation_findings f
            join reconciliation_hits h on h.finding_id = f.id
            where h.reconciliation_id = $1 and f.mendable and f.status = 'open' order by f.id limit $2"#,
         run.0,
@@ -129,6 +131,25 @@ pub async fn end_mending(
     .execute(c)
     .await?;
     Ok(())
+}
+
+/// Takes a finding off a run that was none when it was looked at: the two lists were of different moments. One that no other run has met is
+/// gone then; false where another has.
+///
+/// # Errors
+/// The database's.
+pub async fn drop_hit(c: &mut PgConnection, run: ReconciliationId, id: FindingId) -> sqlx::Result<bool> {
+    let gone = sqlx::query!(
+        "with dropped as (delete from reconciliation_hits where reconciliation_id = $1 and finding_id = $2)
+         delete from reconciliation_findings
+         where id = $2 and status = 'open'
+           and not exists (select from reconciliation_hits where finding_id = $2 and reconciliation_id <> $1)",
+        run.0,
+        id.0,
+    )
+    .execute(c)
+    .await?;
+    Ok(gone.rows_affected() == 1)
 }
 
 /// How many findings of each kind a run has, and how many of them are open.

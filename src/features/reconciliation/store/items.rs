@@ -51,6 +51,38 @@ pub async fn insert_items(c: &mut PgConnection, run: ReconciliationId, items: &[
     Ok(())
 }
 
+/// A refund of the provider.
+#[derive(Clone, Copy, Debug)]
+pub struct TheirRefund {
+    /// The provider's number.
+    pub id: i64,
+    /// That of the transaction.
+    pub transaction_id: i64,
+    /// In minor units.
+    pub amount_minor: i64,
+}
+
+/// Keeps refunds for a run, each once.
+///
+/// # Errors
+/// The database's.
+pub async fn insert_refunds(c: &mut PgConnection, run: ReconciliationId, refunds: &[TheirRefund]) -> sqlx::Result<()> {
+    let numbers = |number: fn(&TheirRefund) -> i64| refunds.iter().map(number).collect::<Vec<_>>();
+    sqlx::query!(
+        "insert into reconciliation_refunds (reconciliation_id, refund_id, transaction_id, amount_minor)
+         select $1::uuid, id, taken, amount
+         from unnest($2::bigint[], $3::bigint[], $4::bigint[]) as r (id, taken, amount)
+         on conflict do nothing",
+        run.0,
+        &numbers(|refund| refund.id),
+        &numbers(|refund| refund.transaction_id),
+        &numbers(|refund| refund.amount_minor),
+    )
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
 /// How many transactions a run keeps.
 ///
 /// # Errors
@@ -106,6 +138,9 @@ pub async fn unlisted(
             currency: row.currency,
             paid_minor: row.paid_minor,
             refunded_minor: row.refunded_minor,
+            // Nobody asks for it of what the provider does not have.
+            sent_back_minor: 0,
+            has_unlisted: false,
         },
     });
     Ok(unlisted.collect())
@@ -120,20 +155,46 @@ pub struct Pair {
     pub ours: Option<(PaymentId, Ours)>,
 }
 
-/// Transactions of a run behind one, in the order of their numbers.
+/// Transactions of a run behind one, in the order of their numbers. Refunds of both sides are compared by the provider's numbers of them:
+/// ours were begun between the two times, and stand in the list if the provider has them. None where the list was not read, and they
+/// are not compared.
 ///
 /// # Errors
 /// The database's.
-pub async fn pairs(c: &mut PgConnection, run: ReconciliationId, behind: i64, limit: i64) -> sqlx::Result<Vec<Pair>> {
+pub async fn pairs(
+    c: &mut PgConnection,
+    run: ReconciliationId,
+    (behind, limit): (i64, i64),
+    listed: Option<(DateTime<Utc>, DateTime<Utc>)>,
+) -> sqlx::Result<Vec<Pair>> {
     let rows = sqlx::query!(
         r#"select i.transaction_id, i.reference, i.status, i.domain, i.currency, i.amount_minor, i.fees_minor,
                   p.id as "payment_id?: PaymentId", p.status as "our_status?: PaymentStatus", p.currency as "our_currency?",
-                  p.paid_minor as "paid_minor?", p.refunded_minor as "refunded_minor?"
+                  p.paid_minor as "paid_minor?", p.refunded_minor as "refunded_minor?",
+                  (select coalesce(sum(t.amount_minor), 0)::bigint from reconciliation_refunds t
+                   where t.reconciliation_id = $1 and t.transaction_id = i.transaction_id) as "their_refunded_minor!",
+                  exists (select from reconciliation_refunds t
+                          where t.reconciliation_id = $1 and t.transaction_id = i.transaction_id
+                            and not exists (select from refunds r
+                                            where r.provider_refund_id = t.refund_id and r.payment_id = p.id
+                                              and r.amount_minor = t.amount_minor and r.status <> 'failed')) as "has_unheard!",
+                  (select coalesce(sum(r.amount_minor), 0)::bigint from refunds r
+                   where r.payment_id = p.id and r.status <> 'failed' and r.dispute_number is null
+                     and r.provider_refund_id is not null) as "sent_back_minor!",
+                  exists (select from refunds r
+                          where r.payment_id = p.id and r.status <> 'failed' and r.dispute_number is null
+                            and r.provider_refund_id is not null and coalesce(r.sent_at, r.created_at) >= $4
+                            and coalesce(r.sent_at, r.created_at) < $5
+                            and not exists (select from reconciliation_refunds t
+                                            where t.reconciliation_id = $1 and t.refund_id = r.provider_refund_id))
+                    as "has_unlisted!"
            from reconciliation_items i left join payments p on p.reference = i.reference
            where i.reconciliation_id = $1 and i.transaction_id > $2 order by i.transaction_id limit $3"#,
         run.0,
         behind,
         limit,
+        listed.map(|(since, _)| since),
+        listed.map(|(_, before)| before),
     )
     .fetch_all(c)
     .await?;
@@ -146,17 +207,81 @@ pub async fn pairs(c: &mut PgConnection, run: ReconciliationId, behind: i64, lim
                 domain: row.domain,
                 currency: row.currency,
                 amount_minor: row.amount_minor,
+                refunded_minor: row.their_refunded_minor,
+                has_unheard: listed.is_some() && row.has_unheard,
             },
             fees_minor: row.fees_minor,
         },
         ours: match (row.payment_id, row.our_status, row.our_currency, row.paid_minor, row.refunded_minor) {
             (Some(id), Some(status), Some(currency), Some(paid_minor), Some(refunded_minor)) => {
-                Some((id, Ours { status, currency, paid_minor, refunded_minor }))
+                let (sent_back_minor, has_unlisted) = (row.sent_back_minor, row.has_unlisted);
+                Some((id, Ours { status, currency, paid_minor, refunded_minor, sent_back_minor, has_unlisted }))
             }
             _ => None,
         },
     });
     Ok(pairs.collect())
+}
+
+/// A payment that is not of the time of a run, and has refunds in the provider's list of which we did not hear.
+#[derive(Clone, Debug)]
+pub struct Older {
+    /// The payment.
+    pub id: PaymentId,
+    /// Our name for it at the provider.
+    pub reference: String,
+    /// The provider's number.
+    pub transaction_id: i64,
+    /// What goes back of it at the provider, as far as we know, in minor units.
+    pub their_refunded_minor: i64,
+    /// What we have of it.
+    pub ours: Ours,
+}
+
+/// Some of them that are no finding of the run yet.
+///
+/// # Errors
+/// The database's.
+pub async fn older(c: &mut PgConnection, run: ReconciliationId, limit: i64) -> sqlx::Result<Vec<Older>> {
+    let rows = sqlx::query!(
+        r#"with unheard as (
+             select t.transaction_id, sum(t.amount_minor)::bigint as amount_minor from reconciliation_refunds t
+             where t.reconciliation_id = $1
+               and not exists (select from refunds r where r.provider_refund_id = t.refund_id)
+               and not exists (select from reconciliation_items i
+                               where i.reconciliation_id = $1 and i.transaction_id = t.transaction_id)
+             group by t.transaction_id)
+           select p.id as "id: PaymentId", p.reference, u.transaction_id as "transaction_id!", p.status as "status: PaymentStatus",
+                  coalesce(p.paid_currency, p.currency) as "currency!", p.paid_minor, p.refunded_minor,
+                  u.amount_minor as "unheard_minor!",
+                  (select coalesce(sum(r.amount_minor), 0)::bigint from refunds r
+                   where r.payment_id = p.id and r.status <> 'failed' and r.dispute_number is null
+                     and r.provider_refund_id is not null) as "sent_back_minor!"
+           from unheard u join payments p on p.provider_transaction_id = u.transaction_id
+           where p.status in ('success', 'flagged') and p.provider = 'paystack'
+             and not exists (select from reconciliation_hits h join reconciliation_findings f on f.id = h.finding_id
+                             where h.reconciliation_id = $1 and f.kind = 'REFUND_MISMATCH' and f.reference = p.reference)
+           order by p.id limit $2"#,
+        run.0,
+        limit,
+    )
+    .fetch_all(c)
+    .await?;
+    let older = rows.into_iter().map(|row| Older {
+        id: row.id,
+        reference: row.reference,
+        transaction_id: row.transaction_id,
+        their_refunded_minor: row.sent_back_minor + row.unheard_minor,
+        ours: Ours {
+            status: row.status,
+            currency: row.currency,
+            paid_minor: row.paid_minor,
+            refunded_minor: row.refunded_minor,
+            sent_back_minor: row.sent_back_minor,
+            has_unlisted: false,
+        },
+    });
+    Ok(older.collect())
 }
 
 /// Counts what both have in a run, for each currency: what the provider took, given back or not, and our money of the same references and that
@@ -188,11 +313,18 @@ pub async fn sums(c: &mut PgConnection, run: ReconciliationId) -> sqlx::Result<(
     Ok(())
 }
 
-/// Forgets what the provider listed: the findings and sums stay.
+/// Forgets what the provider listed: the findings and sums stay. One run is under way at a time, so all refunds that are kept are its
+/// own, or those of a run that a server ended which does not know of them.
 ///
 /// # Errors
 /// The database's.
 pub async fn forget_items(c: &mut PgConnection, run: ReconciliationId) -> sqlx::Result<()> {
-    sqlx::query!("delete from reconciliation_items where reconciliation_id = $1", run.0).execute(c).await?;
+    sqlx::query!(
+        "with gone as (delete from reconciliation_refunds)
+         delete from reconciliation_items where reconciliation_id = $1",
+        run.0,
+    )
+    .execute(c)
+    .await?;
     Ok(())
 }

@@ -46,6 +46,10 @@ pub struct Run {
     pub pages: i32,
     /// Pages of the list, as far as the provider says.
     pub page_count: Option<i32>,
+    /// Pages of the list of refunds that are read.
+    pub refund_pages: i32,
+    /// Whether that list is read to its end.
+    pub refunds_read: bool,
     /// The last transaction that was compared.
     pub compared: i64,
     /// Why it was given up.
@@ -108,7 +112,7 @@ pub async fn find(c: &mut PgConnection, id: ReconciliationId) -> sqlx::Result<Op
     sqlx::query_as!(
         Run,
         r#"select id as "id: ReconciliationId", day, from_at, until_at, status, step as "step: Step", round, kept, pages, page_count,
-                  compared, failure, created_by as "created_by: UserId", created_at, finished_at
+                  refund_pages, refunds_read, compared, failure, created_by as "created_by: UserId", created_at, finished_at
            from reconciliations where id = $1"#,
         id.0,
     )
@@ -134,7 +138,7 @@ pub(in crate::features::reconciliation) async fn list(
     let rows = sqlx::query_as!(
         Run,
         r#"select id as "id: ReconciliationId", day, from_at, until_at, status, step as "step: Step", round, kept, pages, page_count,
-                  compared, failure, created_by as "created_by: UserId", created_at, finished_at
+                  refund_pages, refunds_read, compared, failure, created_by as "created_by: UserId", created_at, finished_at
            from reconciliations where $1::uuid is null or id < $1 order by id desc limit $2 offset $3"#,
         part.behind,
         part.page.limit + 1,
@@ -165,6 +169,23 @@ pub async fn note_page(c: &mut PgConnection, run: &Run, page_count: Option<i32>)
         run.round,
         run.pages,
         page_count,
+    )
+    .execute(c)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// A page of the list of refunds was read, the last one or not. False when somebody else was ahead.
+///
+/// # Errors
+/// The database's.
+pub async fn note_refund_page(c: &mut PgConnection, run: &Run, is_last: bool) -> sqlx::Result<bool> {
+    let noted = sqlx::query!(
+        "update reconciliations set refund_pages = refund_pages + 1, refunds_read = $3, failures = 0
+         where id = $1 and status = 'running' and step = 'search' and refund_pages = $2",
+        run.id.0,
+        run.refund_pages,
+        is_last,
     )
     .execute(c)
     .await?;

@@ -16,8 +16,8 @@ pub(in crate::features::webhooks) async fn sealed_otherwise(
     limit: i64,
 ) -> sqlx::Result<Vec<(WebhookEventId, StoredBody)>> {
     let rows = sqlx::query!(
-        r#"select id as "id: WebhookEventId", status as "status: EventStatus", dedupe_key, body, sealed_by,
-                  deliveries
+        r#"select id as "id: WebhookEventId", event, status as "status: EventStatus", reference, dedupe_key, body,
+                  sealed_by, deliveries
            from webhook_events
            where (sealed_by < $1 or sealed_by > $1) and body <> '{}' and ($2::uuid is null or id > $2)
            order by id limit $3 for update skip locked"#,
@@ -29,7 +29,9 @@ pub(in crate::features::webhooks) async fn sealed_otherwise(
     .await?;
     let stored = rows.into_iter().map(|row| {
         let body = StoredBody {
+            event: row.event,
             status: row.status,
+            reference: row.reference,
             dedupe_key: row.dedupe_key,
             body: row.body,
             sealed_by: row.sealed_by,

@@ -1,0 +1,1 @@
+alter table reconciliation_findings validate constraint reconciliation_findings_kind;
